@@ -1,0 +1,33 @@
+import { type DestinationStream, type Logger, pino } from "pino";
+import pretty from "pino-pretty";
+
+export type { Logger } from "pino";
+
+export interface LoggingOptions {
+  level: string;
+  format: "json" | "text";
+}
+
+/**
+ * The process's logger. Writes synchronously to stdout, so that the last line before an exit is not lost.
+ * Secrets are never passed to it; the paths below are a second lock on that door.
+ */
+export function createLogger(options: LoggingOptions, destination?: DestinationStream): Logger {
+  const base = {
+    level: options.level,
+    base: {},
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+    redact: ["*.clientSecret", "*.password", "*.accessKeySecret", "*.authorization", "*.apiKeys", "*.phone"],
+  };
+  if (options.format === "text") {
+    return pino(
+      base,
+      pretty({ sync: true, colorize: process.stdout.isTTY, ...(destination && { destination }) }),
+    );
+  }
+  return pino(base, destination ?? pino.destination({ dest: 1, sync: true }));
+}
+
+/** A logger for libraries' parts that must stay silent, and for tests. */
+export const silentLogger = (): Logger => pino({ level: "silent" });
