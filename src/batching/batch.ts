@@ -1,0 +1,191 @@
+import { createHash } from "node:crypto";
+import type { Decoded } from "../events/event.ts";
+
+/** A record of the events topic as Kafka holds it, kept until its event is settled so that it can be dead-lettered whole. */
+export interface SourceRecord {
+  offset: number;
+  /** Milliseconds since the epoch, from Kafka. */
+  timestamp: number;
+  key: Buffer | null;
+  value: Buffer | null;
+  headers: Record<string, unknown>;
+}
+
+/** One phone in a request body; the property order is the body's. */
+export interface Entry {
+  phone: string;
+  type: "dncl" | "dncl_expiration";
+  source: string;
+  /** RFC 3339; present only with type `dncl_expiration`. */
+  expirationDate?: string;
+}
+
+export interface BatchEvent {
+  record: SourceRecord;
+  decoded: Decoded;
+  /** Index into the batch's entries, or -1 for a rejected event. */
+  entry: number;
+}
+
+/** A contiguous offset range of one partition, fixed for good: one batch, one key, one body. */
+export interface Batch {
+  readonly partition: number;
+  readonly first: number;
+  readonly last: number;
+  readonly events: readonly BatchEvent[];
+  readonly entries: readonly Entry[];
+  /** For each entry, the offset of the first event that asked for it. */
+  readonly entryOffsets: readonly number[];
+  /** The exact bytes sent: a JSON array of the entries. Empty array when no event of the range is valid. */
+  readonly body: Buffer;
+  readonly key: string;
+  /** When the person of its oldest valid event asked; milliseconds since the epoch, Infinity when none is valid. */
+  readonly oldestAskedAt: number;
+}
+
+/** Where a batch comes from: everything but the entries that its key depends on. */
+export interface BatchScope {
+  clusterId: string;
+  topic: string;
+  partition: number;
+}
+
+export const bodyOf = (entries: readonly Entry[]): Buffer => Buffer.from(JSON.stringify(entries));
+
+/**
+ * `<topic>:<partition>:<first>-<last>:<16 hex digits>`. The digest covers cluster id, topic and body, so that a recreated
+ * topic or a changed normalisation can never reuse a key for other bytes.
+ */
+export function idempotencyKey(scope: BatchScope, first: number, last: number, body: Buffer): string {
+  const digest = createHash("sha256")
+    .update(`${scope.clusterId}\n${scope.topic}\n`)
+    .update(body)
+    .digest("hex");
+  return `${scope.topic}:${scope.partition}:${first}-${last}:${digest.slice(0, 16)}`;
+}
+
+/** When the person asked, else when Kafka got the record; milliseconds since the epoch. */
+export function askedAt(event: BatchEvent): number {
+  const { occurredAt } = event.decoded.ok ? event.decoded.event : event.decoded;
+  const occurred = occurredAt === null ? Number.NaN : Date.parse(occurredAt);
+  return Number.isNaN(occurred) ? event.record.timestamp : occurred;
+}
+
+/** The stronger of two wishes for one phone: for ever beats until a date, a later date beats an earlier one. */
+const isStronger = (candidate: Entry, current: Entry): boolean =>
+  current.expirationDate !== undefined &&
+  (candidate.expirationDate === undefined ||
+    Date.parse(candidate.expirationDate) > Date.parse(current.expirationDate));
+
+const entryOf = (decoded: Decoded & { ok: true }): Entry => {
+  const { phone, type, source, expiresAt } = decoded.event;
+  return type === "dncl_expiration" && expiresAt !== null
+    ? { phone, type, source, expirationDate: expiresAt }
+    : { phone, type: "dncl", source };
+};
+
+const entryBytes = (entry: Entry): number => Buffer.byteLength(JSON.stringify(entry));
+
+export interface BatchBuilder {
+  readonly events: number;
+  readonly entries: number;
+  /** Exact size of the body as it stands, in bytes. */
+  readonly bytes: number;
+  /** Offset of the first event, or undefined while empty. */
+  readonly first: number | undefined;
+  /** Bytes by which this event would make the body grow: 0 for a rejected one, less than 0 if it makes an entry shorter. */
+  growth(decoded: Decoded): number;
+  add(record: SourceRecord, decoded: Decoded): void;
+  /** When the person of the oldest valid event asked; Infinity when none is valid. */
+  oldestAskedAt(): number;
+  build(): Batch;
+}
+
+/** Collects the events of one offset range; equal events in equal order always make an equal batch. */
+export function createBatchBuilder(scope: BatchScope): BatchBuilder {
+  const events: BatchEvent[] = [];
+  const entries: Entry[] = [];
+  const entryOffsets: number[] = [];
+  const indexOfPhone = new Map<string, number>();
+  let bytes = 2;
+  let oldest = Number.POSITIVE_INFINITY;
+
+  const known = ({ phone }: Entry): Entry | undefined => entries[indexOfPhone.get(phone) ?? -1];
+
+  const growthBy = (entry: Entry): number => {
+    const current = known(entry);
+    if (current === undefined) return entryBytes(entry) + (entries.length === 0 ? 0 : ",".length);
+    return isStronger(entry, current) ? entryBytes(entry) - entryBytes(current) : 0;
+  };
+
+  const addEntry = (entry: Entry, offset: number): number => {
+    bytes += growthBy(entry);
+    const index = indexOfPhone.get(entry.phone);
+    if (index === undefined) {
+      indexOfPhone.set(entry.phone, entries.length);
+      entryOffsets.push(offset);
+      return entries.push(entry) - 1;
+    }
+    const current = entries[index];
+    if (current !== undefined && isStronger(entry, current)) entries[index] = entry;
+    return index;
+  };
+
+  return {
+    get events() {
+      return events.length;
+    },
+    get entries() {
+      return entries.length;
+    },
+    get bytes() {
+      return bytes;
+    },
+    get first() {
+      return events[0]?.record.offset;
+    },
+    growth: (decoded) => (decoded.ok ? growthBy(entryOf(decoded)) : 0),
+    add(record, decoded) {
+      const entry = decoded.ok ? addEntry(entryOf(decoded), record.offset) : -1;
+      const event = { record, decoded, entry };
+      events.push(event);
+      if (entry >= 0) oldest = Math.min(oldest, askedAt(event));
+    },
+    oldestAskedAt: () => oldest,
+    build() {
+      const first = events[0]?.record.offset;
+      const last = events.at(-1)?.record.offset;
+      if (first === undefined || last === undefined) throw new RangeError("an empty batch can't be built");
+      const body = bodyOf(entries);
+      const key = idempotencyKey(scope, first, last, body);
+      return {
+        partition: scope.partition,
+        first,
+        last,
+        events,
+        entries,
+        entryOffsets,
+        body,
+        key,
+        oldestAskedAt: oldest,
+      };
+    },
+  };
+}
+
+/** What one request carries: a batch whole, or the entries `from` (inclusive) to `to` (exclusive) of a split one. */
+export interface Slice {
+  key: string;
+  entries: readonly Entry[];
+  body: Buffer;
+}
+
+/** A part of a split batch gets a key and body of its own, the same after any crash since both follow from the range. */
+export function sliceOf(scope: BatchScope, batch: Batch, from: number, to: number): Slice {
+  if (from === 0 && to === batch.entries.length) return batch;
+  const entries = batch.entries.slice(from, to);
+  const body = bodyOf(entries);
+  const first = batch.entryOffsets[from] ?? batch.first;
+  const last = batch.entryOffsets[to - 1] ?? batch.last;
+  return { key: idempotencyKey(scope, first, last, body), entries, body };
+}

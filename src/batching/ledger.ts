@@ -1,0 +1,219 @@
+import { createHash } from "node:crypto";
+
+/**
+ * The ledger: a partition's sealed, unsettled batches and who acknowledged them, kept in the `metadata` string of the
+ * consumer group's offset commit.
+ *
+ * `optout1.` + base64url of: 4 bytes of checksum over the committed offset and the rest, then unsigned LEB128 numbers:
+ *   batch count; per batch `(length - 1) * 2 + hasGap`, and the gap to the previous batch's end if there is one;
+ *   column count; per column 4 bytes of name hash, a cursor (leading batches set), a byte count, and a bitmap of the
+ *   batches after the cursor.
+ * A column is an environment, or, under the empty name, "settled".
+ */
+const PREFIX = "optout1.";
+/** The broker's default `offset.metadata.max.bytes`. */
+export const MAX_LEDGER_CHARS = 4096;
+const CHECKSUM_BYTES = 4;
+const HASH_BYTES = 4;
+const SETTLED_COLUMN = "";
+/** Bytes that fit behind the prefix once base64url has turned 3 into 4. */
+const CAPACITY_BYTES = Math.floor(((MAX_LEDGER_CHARS - PREFIX.length) * 3) / 4);
+/** Two varints of a column and the two counts, each at most 3 bytes here. */
+const VARINT_BYTES = 3;
+
+export interface LedgerBatch {
+  first: number;
+  last: number;
+  settled: boolean;
+  /** One flag for each environment, in the order of the names given. */
+  acknowledged: boolean[];
+}
+
+export type DecodedLedger = { ok: true; batches: LedgerBatch[] } | { ok: false; problem: string };
+
+export const environmentHash = (name: string): string =>
+  createHash("sha256").update(name).digest().subarray(0, HASH_BYTES).toString("hex");
+
+const SETTLED_HASH = environmentHash(SETTLED_COLUMN);
+
+/**
+ * Covers the offset too, for the spans count from it: a tool that copies a commit to another offset (MirrorMaker does, to
+ * another cluster) must not move acknowledgements to events that nobody has sent.
+ */
+const checksum = (base: number, payload: Uint8Array): Buffer =>
+  createHash("sha256").update(`${base}\n`).update(payload).digest().subarray(0, CHECKSUM_BYTES);
+
+/** The hash of each environment's column. Names that share one get no column: sending again is safe, skipping isn't. */
+function columnHashes(environments: readonly string[]): (string | undefined)[] {
+  const hashes = environments.map(environmentHash);
+  return hashes.map((hash) => {
+    const isShared = hash === SETTLED_HASH || hashes.indexOf(hash) !== hashes.lastIndexOf(hash);
+    return isShared ? undefined : hash;
+  });
+}
+
+function pushVarint(out: number[], value: number): void {
+  let rest = value;
+  while (rest >= 0x80) {
+    out.push((rest % 0x80) + 0x80);
+    rest = Math.floor(rest / 0x80);
+  }
+  out.push(rest);
+}
+
+const varintLength = (value: number): number => {
+  let length = 1;
+  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) length++;
+  return length;
+};
+
+const spanBytes = (first: number, last: number, previousEnd: number): number => {
+  const gap = first - previousEnd;
+  return varintLength((last - first) * 2) + (gap > 0 ? varintLength(gap) : 0);
+};
+
+function pushColumn(out: number[], hash: string, flags: readonly boolean[]): void {
+  const cursor = flags.indexOf(false) === -1 ? flags.length : flags.indexOf(false);
+  const bitmap: number[] = [];
+  for (let index = cursor; index < flags.length; index++) {
+    if (!flags[index]) continue;
+    const bit = index - cursor;
+    while (bitmap.length <= bit >> 3) bitmap.push(0);
+    bitmap[bit >> 3] = (bitmap[bit >> 3] ?? 0) | (1 << (bit & 7));
+  }
+  out.push(...Buffer.from(hash, "hex"));
+  pushVarint(out, cursor);
+  pushVarint(out, bitmap.length);
+  out.push(...bitmap);
+}
+
+/** Encodes the batches behind the committed offset `base`, in offset order. No batches: the empty string. */
+export function encodeLedger(
+  base: number,
+  batches: readonly Readonly<LedgerBatch>[],
+  environments: readonly string[],
+): string {
+  if (batches.length === 0) return "";
+  const out: number[] = [];
+  pushVarint(out, batches.length);
+  let previousEnd = base;
+  for (const { first, last } of batches) {
+    const gap = first - previousEnd;
+    if (gap < 0 || last < first) throw new RangeError(`batch ${first}-${last} is out of order`);
+    pushVarint(out, (last - first) * 2 + (gap > 0 ? 1 : 0));
+    if (gap > 0) pushVarint(out, gap);
+    previousEnd = last + 1;
+  }
+  const columns = columnHashes(environments)
+    .map((hash, index) => ({ hash, flags: batches.map((batch) => batch.acknowledged[index] === true) }))
+    .concat({ hash: SETTLED_HASH, flags: batches.map((batch) => batch.settled) })
+    .flatMap(({ hash, flags }) => (hash !== undefined && flags.includes(true) ? [{ hash, flags }] : []));
+  pushVarint(out, columns.length);
+  for (const { hash, flags } of columns) pushColumn(out, hash, flags);
+  const payload = Uint8Array.from(out);
+  return PREFIX + Buffer.concat([checksum(base, payload), payload]).toString("base64url");
+}
+
+/** Throws RangeError past the end, which `decodeLedger` reports as damage. */
+function reader(bytes: Uint8Array) {
+  let at = 0;
+  const byte = (): number => {
+    const value = bytes[at++];
+    if (value === undefined) throw new RangeError("it ends too early");
+    return value;
+  };
+  return {
+    varint(): number {
+      let value = 0;
+      for (let factor = 1; ; factor *= 0x80) {
+        const next = byte();
+        value += (next & 0x7f) * factor;
+        if (!Number.isSafeInteger(value)) throw new RangeError("a number in it is too large");
+        if (next < 0x80) return value;
+      }
+    },
+    take(count: number): Uint8Array {
+      if (at + count > bytes.length) throw new RangeError("it ends too early");
+      at += count;
+      return bytes.subarray(at - count, at);
+    },
+    atEnd: () => at === bytes.length,
+  };
+}
+
+function decodePayload(base: number, payload: Uint8Array, environments: readonly string[]): LedgerBatch[] {
+  const from = reader(payload);
+  const count = from.varint();
+  if (count > payload.length) throw new RangeError("it claims more batches than it can hold");
+  const batches: LedgerBatch[] = [];
+  let previousEnd = base;
+  for (let index = 0; index < count; index++) {
+    const span = from.varint();
+    const first = previousEnd + (span % 2 === 1 ? from.varint() : 0);
+    const last = first + Math.floor(span / 2);
+    if (!Number.isSafeInteger(last)) throw new RangeError("a number in it is too large");
+    batches.push({ first, last, settled: false, acknowledged: environments.map(() => false) });
+    previousEnd = last + 1;
+  }
+  const hashes = columnHashes(environments);
+  for (let left = from.varint(); left > 0; left--) {
+    const hash = Buffer.from(from.take(HASH_BYTES)).toString("hex");
+    const cursor = from.varint();
+    const bitmap = from.take(from.varint());
+    const column = hashes.indexOf(hash);
+    batches.forEach((batch, index) => {
+      const bit = index - cursor;
+      const isSet = bit < 0 || (((bitmap[bit >> 3] ?? 0) >> (bit & 7)) & 1) === 1;
+      if (!isSet) return;
+      if (hash === SETTLED_HASH) batch.settled = true;
+      else if (column >= 0) batch.acknowledged[column] = true;
+    });
+  }
+  if (!from.atEnd()) throw new RangeError("it goes on after its end");
+  return batches;
+}
+
+/**
+ * Reads what `encodeLedger` wrote. An environment that the ledger doesn't know has acknowledged nothing; one that isn't
+ * in `environments` any more is ignored. Never throws: foreign or damaged metadata is a `problem`.
+ */
+export function decodeLedger(
+  base: number,
+  metadata: string | null,
+  environments: readonly string[],
+): DecodedLedger {
+  if (metadata === null || metadata === "") return { ok: true, batches: [] };
+  if (!metadata.startsWith(PREFIX)) return { ok: false, problem: "it wasn't written by this product" };
+  const text = metadata.slice(PREFIX.length);
+  const bytes = Buffer.from(text, "base64url");
+  // Node passes over characters that don't belong and bits that don't count.
+  if (bytes.toString("base64url") !== text) return { ok: false, problem: "it isn't in base64url" };
+  const payload = bytes.subarray(CHECKSUM_BYTES);
+  if (!checksum(base, payload).equals(bytes.subarray(0, CHECKSUM_BYTES))) {
+    return { ok: false, problem: "its checksum is wrong" };
+  }
+  try {
+    return { ok: true, batches: decodePayload(base, payload, environments) };
+  } catch (error) {
+    return { ok: false, problem: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/**
+ * The share of the ledger's room that these batches take, 0 to more than 1, counted as if every bitmap were at its
+ * longest: acknowledgements that come later must never make a sealed ledger too long.
+ */
+export function ledgerUsedRatio(
+  base: number,
+  spans: readonly { readonly first: number; readonly last: number }[],
+  environmentCount: number,
+): number {
+  let bytes = CHECKSUM_BYTES + 2 * VARINT_BYTES;
+  let previousEnd = base;
+  for (const { first, last } of spans) {
+    bytes += spanBytes(first, last, previousEnd);
+    previousEnd = last + 1;
+  }
+  bytes += (environmentCount + 1) * (HASH_BYTES + 2 * VARINT_BYTES + Math.ceil(spans.length / 8));
+  return spans.length === 0 ? 0 : bytes / CAPACITY_BYTES;
+}

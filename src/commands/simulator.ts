@@ -1,0 +1,89 @@
+import { once } from "node:events";
+import { Command, InvalidArgumentError } from "commander";
+import { createSimulator } from "../simulator/index.ts";
+
+interface SimulatorCommandOptions {
+  port: number;
+  host: string;
+  environments: string[];
+  requestsPerSecond: number;
+}
+
+const parsePort = (value: string): number => {
+  const port = Number(value);
+  if (!/^\d+$/.test(value) || port > 65_535)
+    throw new InvalidArgumentError("A port is a number from 0 to 65535.");
+  return port;
+};
+
+const parseRate = (value: string): number => {
+  const rate = Number(value);
+  if (!(rate > 0 && rate <= 1_000_000))
+    throw new InvalidArgumentError("It must be over 0 and at most 1000000.");
+  return rate;
+};
+
+const parseNames = (value: string): string[] =>
+  value
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+
+const banner = (url: string, environments: readonly { name: string; baseUrl: string }[]): string => {
+  const width = Math.max(...environments.map(({ name }) => name.length));
+  const rows = environments.map(({ name, baseUrl }) => `  ${name.padEnd(width)}  ${baseUrl}`);
+  const first = environments[0] ?? { name: "", baseUrl: url };
+  return `Simulated CXone with ${environments.length} environment${environments.length === 1 ? "" : "s"}. Ctrl-C stops it.
+
+${rows.join("\n")}
+
+Put a number on the first one's list (any client id and secret will do):
+
+  TOKEN=$(curl -s ${first.baseUrl}/oauth/token \\
+    -d grant_type=client_credentials -d client_id=demo -d client_secret=demo -d scope=dnc:write |
+    sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
+  curl -i ${first.baseUrl}/api/v2/compliance/dnc/entries \\
+    -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -H 'Idempotency-Key: demo-1' \\
+    -d '[{"phone":"+12125550123","type":"dncl","source":"web"}]'
+
+Look inside, break it, start over:
+
+  curl ${url}/_sim/${first.name}/entries
+  curl ${url}/_sim/${first.name}/requests
+  curl -X PUT ${url}/_sim/${first.name}/faults -d '{"latencyMs":200,"errorRate":0.1,"dropAfterApply":0.05}'
+  curl -X DELETE ${url}/_sim
+`;
+};
+
+/** Resolves at the first SIGINT or SIGTERM, and takes its listeners back. */
+const stopSignal = async (): Promise<void> => {
+  const done = new AbortController();
+  const { signal } = done;
+  await Promise.race([once(process, "SIGINT", { signal }), once(process, "SIGTERM", { signal })]);
+  done.abort();
+};
+
+/** `optout-relay simulator`: a local CXone until a signal stops it. */
+export const simulatorCommand = (): Command =>
+  new Command("simulator")
+    .description("run a local CXone with as many environments as you name")
+    .option("--port <port>", "port to listen on, 0 for any that is free", parsePort, 9099)
+    .option("--host <host>", "address to listen on", "127.0.0.1")
+    .option("--environments <names>", "comma-separated names", parseNames, [
+      "production",
+      "us-west",
+      "eu-central",
+    ])
+    .option("--requests-per-second <n>", "quota of each environment", parseRate, 100)
+    .action(async ({ port, host, environments, requestsPerSecond }: SimulatorCommandOptions) => {
+      const simulator = await createSimulator({
+        host,
+        port,
+        environments: environments.map((name) => ({ name, requestsPerSecond })),
+      });
+      const stopped = stopSignal();
+      const named = environments.map((name) => ({ name, baseUrl: simulator.baseUrl(name) }));
+      process.stdout.write(banner(simulator.url, named));
+      await stopped;
+      await simulator.close();
+    });

@@ -1,0 +1,136 @@
+import { messageOf } from "../errors.ts";
+import type { Logger } from "../observability/logger.ts";
+import { type CommitOffset, isFencedError, isMetadataTooLarge } from "./consumer.ts";
+
+/** What a partition wants committed, taken at the moment of the commit. */
+export interface CommitSnapshot extends CommitOffset {
+  /** Called when the group coordinator has it. */
+  onCommitted(): void;
+  /** Called when it may not have it; the partition must ask again. */
+  onFailed(): void;
+}
+
+export type CommitOutcome = "ok" | "fenced" | "failed";
+
+export interface Committer {
+  /** Asks for a commit soon: at once if `urgent` (a seal waits for it), else within `COALESCE_MS`. */
+  request(urgent: boolean): void;
+  /** Resolves when no commit is in flight. */
+  idle(): Promise<void>;
+  /** Commits what there is, once; for shutdown. */
+  flush(): Promise<void>;
+  close(): void;
+}
+
+export interface CommitterOptions {
+  /** The dirty partitions' state. */
+  collect(): CommitSnapshot[];
+  commit(offsets: readonly CommitOffset[]): Promise<void>;
+  onOutcome(outcome: CommitOutcome): void;
+  /** This member's generation is over: every partition state is void. */
+  onFenced(): void;
+  /** The broker will never take this ledger. */
+  onFatal(error: Error): void;
+  logger: Logger;
+}
+
+/** Acknowledgements wait this long for company; those younger than a commit may be asked for again after a crash. */
+const COALESCE_MS = 25;
+const RETRY_MS = 500;
+/** A broker restart lasts many retries; one line in so many is enough. */
+const FAILURES_PER_WARNING = 20;
+
+/** Group commit: one OffsetCommit in flight, covering every partition that has something new. */
+export function createCommitter(options: CommitterOptions): Committer {
+  let inFlight: Promise<void> | undefined;
+  let requested = false;
+  let timer: NodeJS.Timeout | undefined;
+  let timerAt = Number.POSITIVE_INFINITY;
+  let failures = 0;
+  let closed = false;
+
+  const schedule = (delay: number): void => {
+    const at = performance.now() + delay;
+    if (closed || at >= timerAt) return;
+    clearTimeout(timer);
+    timerAt = at;
+    timer = setTimeout(() => {
+      timerAt = Number.POSITIVE_INFINITY;
+      start();
+    }, delay);
+  };
+
+  const start = (): void => {
+    if (closed) return;
+    if (inFlight !== undefined) {
+      requested = true;
+      return;
+    }
+    requested = false;
+    // Collected and sent in one synchronous stretch, so that no rejoin can come between.
+    const snapshots = options.collect();
+    if (snapshots.length === 0) return;
+    inFlight = send(snapshots).finally(() => {
+      inFlight = undefined;
+      if (requested && failures === 0) start();
+    });
+  };
+
+  const send = async (snapshots: CommitSnapshot[]): Promise<void> => {
+    try {
+      await options.commit(
+        snapshots.map(({ partition, offset, metadata }) => ({ partition, offset, metadata })),
+      );
+      failures = 0;
+      options.onOutcome("ok");
+      for (const snapshot of snapshots) snapshot.onCommitted();
+    } catch (error) {
+      for (const snapshot of snapshots) snapshot.onFailed();
+      onError(error);
+    }
+  };
+
+  const onError = (error: unknown): void => {
+    if (isFencedError(error)) {
+      options.onOutcome("fenced");
+      options.onFenced();
+      return;
+    }
+    options.onOutcome("failed");
+    if (isMetadataTooLarge(error)) {
+      options.onFatal(error as Error);
+      return;
+    }
+    if (failures % FAILURES_PER_WARNING === 0) {
+      options.logger.warn(
+        { error: messageOf(error) },
+        "offset commit failed; it is retried, and nothing is sent before",
+      );
+    }
+    failures++;
+    schedule(RETRY_MS);
+  };
+
+  return {
+    request(urgent) {
+      if (failures > 0) schedule(RETRY_MS);
+      else if (urgent) start();
+      else if (inFlight !== undefined) requested = true;
+      else schedule(COALESCE_MS);
+    },
+    async idle() {
+      while (inFlight !== undefined) await inFlight;
+    },
+    async flush() {
+      while (inFlight !== undefined) await inFlight;
+      clearTimeout(timer);
+      timerAt = Number.POSITIVE_INFINITY;
+      start();
+      await inFlight;
+    },
+    close() {
+      closed = true;
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,251 @@
+import { type Batch, type Consumer, type Kafka, type KafkaMessage, PartitionAssigners } from "kafkajs";
+import { messageOf } from "../errors.ts";
+import type { Logger } from "../observability/logger.ts";
+import { kafkaErrorType } from "./errors.ts";
+
+/**
+ * A consumer group's member, with kafkajs' traps kept inside:
+ *
+ * - Every way into a rejoin passes `onSuspended`, synchronously and before the JoinGroup request is sent. kafkajs has no
+ *   revoke callback, and its REBALANCING event misses some ways; but each of them asks the assigner for its protocol.
+ * - `commit` sends one OffsetCommit with the generation of the moment it is called, without kafkajs' retry, which would
+ *   send old offsets under a new generation. An old generation's commit is refused by the broker.
+ * - Records are handed out without a hole: only what was fetched from the very offset that comes next. kafkajs may deliver
+ *   a fetch of the time before a rejoin, and resets silently to the earliest offset when records have expired.
+ */
+export interface GroupConsumer {
+  run(): Promise<void>;
+  /** Where to go on reading a partition of the current assignment. */
+  start(partition: number, offset: number): void;
+  pause(partition: number): void;
+  resume(partition: number): void;
+  /** Rejects with kafkajs' error as it is; see `isFencedError`. */
+  commit(offsets: readonly CommitOffset[]): Promise<void>;
+  /** Leaves the group. */
+  stop(): Promise<void>;
+}
+
+export interface CommitOffset {
+  partition: number;
+  offset: number;
+  metadata: string;
+}
+
+export interface GroupHandlers {
+  /** The assignment is void from now on. Synchronous. */
+  onSuspended(reason: string): void;
+  /** A new assignment; all its partitions are paused until `start`. Synchronous. */
+  onAssigned(partitions: readonly number[], epoch: number): void;
+  /**
+   * Takes records in order. Answers how many it took; fewer than all only if it has paused the partition, or if the
+   * assignment is void.
+   */
+  onRecords(partition: number, messages: readonly KafkaMessage[], highWatermark: number): Promise<number>;
+  /** There is nothing to read before this offset: control records and aborted ones. */
+  onAdvanced(partition: number, position: number): void;
+  /** The broker didn't serve the expected offset; the partition must be started anew. */
+  onDiscontinuity(partition: number, expected: number, fetched: number): void;
+  /** The group coordinator knows this member. */
+  onAlive(): void;
+  onCrashed(error: Error, restarts: boolean): void;
+}
+
+export interface GroupConsumerOptions {
+  kafka: Kafka;
+  topic: string;
+  groupId: string;
+  /** Milliseconds. */
+  sessionTimeout: number;
+  handlers: GroupHandlers;
+  logger: Logger;
+}
+
+/** A paused consumer sleeps this long between two looks, so this is also how late it may see a `resume`; milliseconds. */
+const MAX_WAIT_MS = 250;
+const MAX_HEARTBEAT_INTERVAL_MS = 3_000;
+const MAX_BYTES_PER_PARTITION = 1024 * 1024;
+
+/** kafkajs knows the offset that a batch was asked for, but its types don't. */
+type FetchedBatch = Batch & { fetchedOffset?: string };
+type CommitFunction = (offsets: {
+  topics: { topic: string; partitions: { partition: number; offset: string; metadata: string }[] }[];
+}) => Promise<void>;
+
+interface Cursor {
+  position: number;
+  /** End of a fetch that held only filtered records, seen once from `position`. */
+  filteredUntil: number | undefined;
+}
+
+export function createGroupConsumer(options: GroupConsumerOptions): GroupConsumer {
+  const { kafka, topic, groupId, sessionTimeout, handlers, logger } = options;
+  /** Where reading goes on; only partitions that were started since the last join. */
+  const cursors = new Map<number, Cursor>();
+  let assigned: readonly number[] = [];
+  let epoch = 0;
+  let commitFunction: CommitFunction | undefined;
+
+  const suspend = (reason: string): void => {
+    cursors.clear();
+    assigned = [];
+    epoch++;
+    handlers.onSuspended(reason);
+  };
+
+  const consumer: Consumer = kafka.consumer({
+    groupId,
+    sessionTimeout,
+    rebalanceTimeout: Math.max(sessionTimeout, 30_000),
+    heartbeatInterval: Math.min(MAX_HEARTBEAT_INTERVAL_MS, Math.floor(sessionTimeout / 4)),
+    maxWaitTimeInMs: MAX_WAIT_MS,
+    maxBytesPerPartition: MAX_BYTES_PER_PARTITION,
+    readUncommitted: false,
+    retry: { initialRetryTime: 200, maxRetryTime: 2_000, retries: 8, restartOnFailure: async () => true },
+    partitionAssigners: [
+      (assignerOptions) => {
+        const assigner = PartitionAssigners.roundRobin(assignerOptions);
+        return {
+          ...assigner,
+          protocol(subscription) {
+            suspend("joining the group");
+            return assigner.protocol(subscription);
+          },
+        };
+      },
+    ],
+  });
+
+  /** Between a crash of kafkajs and its CRASH event these calls throw; the assignment is about to be void then. */
+  const unlessCrashed = (call: () => void): void => {
+    try {
+      call();
+    } catch (error) {
+      logger.debug({ error: messageOf(error) }, "the Kafka consumer isn't running");
+    }
+  };
+  const seek = (partition: number, offset: number): void =>
+    unlessCrashed(() => consumer.seek({ topic, partition, offset: String(offset) }));
+  const pause = (partitions: readonly number[]): void => {
+    // Without partitions, kafkajs would pause the whole topic in another way, which a later call undoes.
+    if (partitions.length > 0) unlessCrashed(() => consumer.pause([{ topic, partitions: [...partitions] }]));
+  };
+  const resume = (partition: number): void =>
+    unlessCrashed(() => consumer.resume([{ topic, partitions: [partition] }]));
+
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+    handlers.onAlive();
+    assigned = payload.memberAssignment[topic] ?? [];
+    pause(assigned);
+    handlers.onAssigned(assigned, epoch);
+  });
+  consumer.on(consumer.events.HEARTBEAT, () => handlers.onAlive());
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    commitFunction = undefined;
+    suspend("the Kafka client crashed");
+    handlers.onCrashed(payload.error, payload.restart);
+  });
+  consumer.on(consumer.events.START_BATCH_PROCESS, ({ payload }) => {
+    if (payload.batchSize === 0) skipFiltered(payload.partition, Number(payload.lastOffset) + 1);
+  });
+
+  /**
+   * kafkajs swallows a fetch that holds only control or aborted records, and doesn't say which offset it was asked for. It
+   * may be one from before a rejoin; but such a one comes only once, so it is believed
+   * when it is seen a second time.
+   */
+  function skipFiltered(partition: number, end: number): void {
+    const cursor = cursors.get(partition);
+    if (cursor === undefined) return;
+    if (cursor.filteredUntil === undefined) {
+      cursor.filteredUntil = end;
+      seek(partition, cursor.position);
+      return;
+    }
+    // One of the two is of this assignment, and what lies before both ends is before its end.
+    const position = Math.min(end, cursor.filteredUntil);
+    cursor.filteredUntil = undefined;
+    cursor.position = position;
+    if (position !== end) seek(partition, position);
+    handlers.onAdvanced(partition, position);
+  }
+
+  async function onBatch(batch: FetchedBatch, resolveOffset: (offset: string) => void): Promise<void> {
+    const { partition } = batch;
+    const cursor = cursors.get(partition);
+    if (cursor === undefined) return;
+    const fetched = Number(batch.fetchedOffset);
+    if (fetched !== cursor.position) {
+      cursors.delete(partition);
+      pause([partition]);
+      handlers.onDiscontinuity(partition, cursor.position, fetched);
+      return;
+    }
+    cursor.filteredUntil = undefined;
+    const { messages } = batch;
+    const taken = await handlers.onRecords(partition, messages, Number(batch.highWatermark));
+    if (cursors.get(partition) !== cursor) return;
+    const last = messages[taken - 1];
+    if (last === undefined) return;
+    const isWhole = taken === messages.length;
+    resolveOffset(last.offset);
+    // The end of a whole batch may be a control record behind the last message; kafkajs resolves that by itself.
+    cursor.position = Number(isWhole ? batch.lastOffset() : last.offset) + 1;
+    if (isWhole) handlers.onAdvanced(partition, cursor.position);
+  }
+
+  return {
+    async run() {
+      await consumer.connect();
+      await consumer.subscribe({ topic, fromBeginning: true });
+      await consumer.run({
+        autoCommit: false,
+        eachBatchAutoResolve: false,
+        partitionsConsumedConcurrently: 1,
+        eachBatch: async ({ batch, resolveOffset, commitOffsetsIfNecessary }) => {
+          commitFunction = commitOffsetsIfNecessary as CommitFunction;
+          try {
+            await onBatch(batch, resolveOffset);
+          } catch (error) {
+            // An error of certain types that escapes ends the consumer for good. Nothing was resolved: it is read again.
+            logger.error({ partition: batch.partition, error: messageOf(error) }, "reading records failed");
+          }
+        },
+      });
+    },
+    start(partition, offset) {
+      cursors.set(partition, { position: offset, filteredUntil: undefined });
+      seek(partition, offset);
+      resume(partition);
+    },
+    pause(partition) {
+      if (assigned.includes(partition)) pause([partition]);
+    },
+    resume(partition) {
+      if (cursors.has(partition)) resume(partition);
+    },
+    async commit(offsets) {
+      if (commitFunction === undefined) throw new Error("not a member of the group");
+      const partitions = offsets.map(({ partition, offset, metadata }) => ({
+        partition,
+        offset: String(offset),
+        metadata,
+      }));
+      await commitFunction({ topics: [{ topic, partitions }] });
+    },
+    stop: () => consumer.disconnect(),
+  };
+}
+
+const FENCED = new Set([
+  "ILLEGAL_GENERATION",
+  "UNKNOWN_MEMBER_ID",
+  "REBALANCE_IN_PROGRESS",
+  "FENCED_INSTANCE_ID",
+]);
+
+/** The commit was refused because this member's generation is over. */
+export const isFencedError = (error: unknown): boolean => FENCED.has(kafkaErrorType(error) ?? "");
+
+/** The ledger is longer than the broker's `offset.metadata.max.bytes`. */
+export const isMetadataTooLarge = (error: unknown): boolean =>
+  kafkaErrorType(error) === "OFFSET_METADATA_TOO_LARGE";

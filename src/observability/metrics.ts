@@ -1,0 +1,200 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { REJECT_REASONS } from "../events/event.ts";
+
+/** What gauges show, asked for at each scrape so that nothing stale can stay. */
+export interface MetricsSource {
+  partitions(): readonly {
+    partition: number;
+    committedOffset: number;
+    /** Records behind the committed offset; undefined while unknown. */
+    lag: number | undefined;
+    ledgerUsedRatio: number;
+    paused: boolean;
+  }[];
+  environments(): readonly {
+    name: string;
+    pendingEntries: number;
+    /** Milliseconds since the epoch; undefined when nothing is pending. */
+    oldestPendingAt: number | undefined;
+    laneOpen: boolean;
+  }[];
+}
+
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const AGES = [0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400, 864_000];
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** All metrics of the relay, on a registry of their own. Labels hold partitions, environments and closed lists only. */
+export function createMetrics(options: { version: string; environments: readonly string[] }) {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  let source: MetricsSource = { partitions: () => [], environments: () => [] };
+
+  const gauge = <L extends string>(
+    name: string,
+    help: string,
+    labelNames: L[],
+    fill: (set: (labels: Record<L, string>, value: number) => void) => void,
+  ) =>
+    new Gauge({
+      name: `optout_${name}`,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset();
+        fill((labels, value) => this.set(labels, value));
+      },
+    });
+
+  const counter = <L extends string>(name: string, help: string, labelNames: L[]) =>
+    new Counter({ name: `optout_${name}`, help, labelNames, registers });
+  const histogram = <L extends string>(name: string, help: string, labelNames: L[], buckets: number[]) =>
+    new Histogram({ name: `optout_${name}`, help, labelNames, buckets, registers });
+
+  gauge(
+    "environment_pending_entries",
+    "Phones read from Kafka that this environment hasn't acknowledged yet, as far as this replica holds them.",
+    ["environment"],
+    (set) => {
+      for (const { name, pendingEntries } of source.environments()) set({ environment: name }, pendingEntries);
+    },
+  );
+  gauge(
+    "environment_oldest_pending_timestamp_seconds",
+    "Unix time at which the person of the oldest opt-out not yet acknowledged by this environment asked; 0 when nothing is pending.",
+    ["environment"],
+    (set) => {
+      for (const { name, oldestPendingAt } of source.environments()) {
+        set({ environment: name }, (oldestPendingAt ?? 0) / 1000);
+      }
+    },
+  );
+  gauge(
+    "environment_lane_open",
+    "1 while requests to this environment may start, 0 while its lane is closed (outage, Retry-After, refused credentials).",
+    ["environment"],
+    (set) => {
+      for (const { name, laneOpen } of source.environments()) set({ environment: name }, laneOpen ? 1 : 0);
+    },
+  );
+  gauge(
+    "ledger_used_ratio",
+    "Share of the room for sealed batches in the offset commit's metadata that is taken; at 1 no batch is sealed until one is settled.",
+    ["partition"],
+    (set) => {
+      for (const { partition, ledgerUsedRatio } of source.partitions()) {
+        set({ partition: String(partition) }, ledgerUsedRatio);
+      }
+    },
+  );
+  gauge(
+    "committed_offset",
+    "Committed offset of a partition this replica owns; every event before it is settled.",
+    ["partition"],
+    (set) => {
+      for (const { partition, committedOffset } of source.partitions()) {
+        set({ partition: String(partition) }, committedOffset);
+      }
+    },
+  );
+  gauge(
+    "consumer_lag",
+    "Offsets between the committed offset and the end of a partition this replica owns.",
+    ["partition"],
+    (set) => {
+      for (const { partition, lag } of source.partitions()) {
+        if (lag !== undefined) set({ partition: String(partition) }, lag);
+      }
+    },
+  );
+  gauge(
+    "partition_paused",
+    "1 while reading a partition is paused because too much of it is unsettled or a schema is awaited.",
+    ["partition"],
+    (set) => {
+      for (const { partition, paused } of source.partitions()) {
+        set({ partition: String(partition) }, paused ? 1 : 0);
+      }
+    },
+  );
+  new Gauge({
+    name: "optout_build_info",
+    help: "Always 1; the labels say which build this is.",
+    labelNames: ["version", "node"],
+    registers,
+  }).set({ version: options.version, node: process.version }, 1);
+
+  const metrics = {
+    registry,
+    watch(next: MetricsSource): void {
+      source = next;
+    },
+    eventsConsumed: counter("events_consumed_total", "Records read from the events topic.", ["partition"]),
+    eventsCompleted: counter("events_completed_total", "Events settled, by outcome.", ["outcome"]),
+    eventsRejected: counter(
+      "events_rejected_total",
+      "Events rejected or refused, by reason; each is in the dead-letter topic.",
+      ["reason"],
+    ),
+    batchesSealed: counter(
+      "batches_sealed_total",
+      "Batches sealed, by what cut them: entries, bytes, events or time; ledger: cut again after a restart or rebalance.",
+      ["trigger"],
+    ),
+    batchEntries: histogram("batch_entries", "Distinct phones in a sealed batch.", [], [0, 1, 5, 10, 25, 50, 100, 250, 500, 1000]),
+    deliveryAttempts: counter("delivery_attempts_total", "Requests to an environment, by what came of them.", [
+      "environment",
+      "outcome",
+    ]),
+    deliverySeconds: histogram(
+      "delivery_seconds",
+      "Duration of one request to an environment, without waiting or backoff.",
+      ["environment"],
+      SECONDS,
+    ),
+    endToEndSeconds: histogram(
+      "end_to_end_seconds",
+      "From when the person asked (else when Kafka got the record) to the last environment's acknowledgement.",
+      [],
+      AGES,
+    ),
+    rateLimitWaitSeconds: histogram(
+      "rate_limit_wait_seconds",
+      "Time for which a request waited because this replica's share of the environment's quota was used up.",
+      ["environment"],
+      SECONDS,
+    ),
+    tokenRefreshes: counter("token_refreshes_total", "Access token requests, by outcome.", ["environment", "outcome"]),
+    offsetCommits: counter("offset_commits_total", "Offset commits, by outcome.", ["outcome"]),
+    offsetsLost: counter(
+      "offsets_lost_total",
+      "Offsets that expired in Kafka before they were settled: opt-outs that may be lost. Must stay 0.",
+      [],
+    ),
+    ledgersDiscarded: counter(
+      "ledgers_discarded_total",
+      "Commit metadata found that was foreign or damaged and treated as no ledger.",
+      [],
+    ),
+    statusPublishFailures: counter(
+      "status_publish_failures_total",
+      "Failed attempts to publish results; each is retried.",
+      [],
+    ),
+  };
+
+  for (const outcome of ["delivered", "rejected", "partially_delivered"]) metrics.eventsCompleted.inc({ outcome }, 0);
+  for (const reason of REJECT_REASONS) metrics.eventsRejected.inc({ reason }, 0);
+  for (const trigger of ["entries", "bytes", "events", "time", "ledger"]) metrics.batchesSealed.inc({ trigger }, 0);
+  for (const outcome of ["ok", "fenced", "failed"]) metrics.offsetCommits.inc({ outcome }, 0);
+  for (const environment of options.environments) {
+    for (const outcome of ["acknowledged", "short", "refused", "unauthorized", "misconfigured", "unavailable", "error"]) {
+      metrics.deliveryAttempts.inc({ environment, outcome }, 0);
+    }
+    for (const outcome of ["ok", "refused", "failed"]) metrics.tokenRefreshes.inc({ environment, outcome }, 0);
+  }
+  return metrics;
+}

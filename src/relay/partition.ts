@@ -1,0 +1,299 @@
+import type { BatchScope, SourceRecord } from "../batching/batch.ts";
+import { type BatchLimits, createBatcher, type SealTrigger } from "../batching/batcher.ts";
+import { encodeLedger, type LedgerBatch, ledgerUsedRatio } from "../batching/ledger.ts";
+import type { PartOutcome } from "../delivery/lane.ts";
+import type { Decoded } from "../events/event.ts";
+import type { CommitSnapshot } from "../kafka/committer.ts";
+import { createRecutter } from "./recutter.ts";
+import { answer, isAnswered, rebuiltBatch, type SealedBatch, sealedBatch, settle } from "./sealed-batch.ts";
+
+/** What a partition needs of the rest of the relay. */
+export interface PartitionPort {
+  /** `urgent`: a seal waits for it. */
+  requestCommit(urgent: boolean): void;
+  deliver(environment: number, sealed: SealedBatch, done: (parts: readonly PartOutcome[]) => void): void;
+  /** Publishes the batch's statuses and dead letters. Never resolves once the partition is void. */
+  publish(sealed: SealedBatch): Promise<void>;
+  /** Reading may go on, or must stop. */
+  setPaused(paused: boolean): void;
+  onSealed(sealed: SealedBatch, trigger: SealTrigger | "ledger"): void;
+}
+
+export interface PartitionOptions {
+  scope: BatchScope;
+  environments: readonly string[];
+  limits: BatchLimits & { maxPendingEntries: number };
+  /** The committed offset, and the ledger committed with it. */
+  base: number;
+  ledger: readonly LedgerBatch[];
+  port: PartitionPort;
+  /** Milliseconds, monotonic. */
+  now(): number;
+}
+
+/**
+ * One partition's pipeline in one epoch: from records to settled batches. It holds the truth between the committed offset
+ * and the place that was read to:
+ *
+ *   base ─ sealed batches, in offset order ─ open batch ─ position
+ *
+ * Every change of epoch makes a new one from the committed ledger; the old one is void and does nothing any more.
+ */
+export interface Partition {
+  readonly number: number;
+  readonly base: number;
+  /** The next offset to be read. */
+  readonly position: number;
+  readonly sealed: readonly SealedBatch[];
+  readonly ledgerUsedRatio: number;
+  readonly pendingEvents: number;
+  readonly paused: boolean;
+  /** When the person of the oldest event in the open batch asked; Infinity when there is none. */
+  openOldestAskedAt(): number;
+  readonly openEntries: number;
+  /** Takes the next record; false when there is no room, and then reading stops until there is. */
+  offer(record: SourceRecord, decoded: Decoded): boolean;
+  /** There is nothing to read before this offset. */
+  advance(position: number): void;
+  /** What to commit, or undefined if nothing changed since the last commit. */
+  snapshot(): CommitSnapshot | undefined;
+  /** Asks for a commit even without a change: what the broker holds may have been overwritten. */
+  recommit(): void;
+  stopSealing(): void;
+  dispose(): void;
+}
+
+/** Raw bytes of unsettled records kept for dead letters, per partition. */
+const MAX_PENDING_BYTES = 32 * 1024 * 1024;
+/** Reading starts again below this share of the bounds, so that it doesn't flutter. */
+const RESUME_SHARE = 0.8;
+
+export function createPartition(options: PartitionOptions): Partition {
+  const { scope, environments, limits, port, now } = options;
+  const batcher = createBatcher(scope, limits);
+  const recutter = createRecutter(scope, options.ledger);
+  let sealed: SealedBatch[] = [];
+  let base = options.base;
+  let position = options.base;
+  let committed = { base: options.base, dirty: false };
+  let pendingEvents = 0;
+  let pendingBytes = 0;
+  let paused = false;
+  let sealing = true;
+  let disposed = false;
+  let timer: NodeJS.Timeout | undefined;
+
+  const spans = () => (recutter.ranges.length === 0 ? sealed : [...sealed, ...recutter.ranges]);
+  const usedRatio = () => ledgerUsedRatio(base, spans(), environments.length);
+
+  const markDirty = (urgent: boolean): void => {
+    committed.dirty = true;
+    port.requestCommit(urgent);
+  };
+
+  const isFull = (share: number): boolean =>
+    pendingEvents >= limits.maxPendingEntries * share || pendingBytes >= MAX_PENDING_BYTES * share;
+
+  /** Seals the open batch if the ledger has room for it. */
+  const trySeal = (trigger: SealTrigger): boolean => {
+    const { first } = batcher;
+    if (!sealing || first === undefined) return false;
+    const withOpen = [...sealed, { first, last: position - 1 }];
+    if (ledgerUsedRatio(base, withOpen, environments.length) > 1) return false;
+    clearTimeout(timer);
+    const batch = sealedBatch(batcher.cut(), environments.length);
+    sealed.push(batch);
+    port.onSealed(batch, trigger);
+    markDirty(true);
+    return true;
+  };
+
+  /** Seals the open batch if it is due. False if it is and the ledger has no room. */
+  const sealIfDue = (): boolean => {
+    const trigger = batcher.cutAfter(now());
+    return trigger === undefined || trySeal(trigger);
+  };
+
+  const setPaused = (next: boolean): void => {
+    if (paused === next || disposed) return;
+    paused = next;
+    port.setPaused(next);
+  };
+
+  /** Seals the open batch if the event would make it too large. False if it would and the ledger has no room. */
+  const makeWayFor = (decoded: Decoded): boolean => {
+    const trigger = batcher.cutBefore(decoded);
+    return trigger === undefined || trySeal(trigger);
+  };
+
+  const armTimer = (): void => {
+    clearTimeout(timer);
+    const { deadline } = batcher;
+    if (deadline !== undefined && sealing) timer = setTimeout(adjust, Math.max(0, deadline - now()) + 1);
+  };
+
+  const addPending = ({ key, value }: SourceRecord, count: 1 | -1): void => {
+    pendingEvents += count;
+    pendingBytes += count * ((key?.length ?? 0) + (value?.length ?? 0));
+  };
+
+  const deliver = (batch: SealedBatch): void => {
+    if (isAnswered(batch)) {
+      void publishAndSettle(batch);
+      return;
+    }
+    batch.outcomes.forEach((outcome, environment) => {
+      if (outcome !== undefined) return;
+      port.deliver(environment, batch, (parts) => {
+        if (disposed) return;
+        answer(batch, environment, parts);
+        markDirty(false);
+        if (isAnswered(batch)) void publishAndSettle(batch);
+      });
+    });
+  };
+
+  const publishAndSettle = async (batch: SealedBatch): Promise<void> => {
+    if (!batch.settled) await port.publish(batch);
+    if (disposed) return;
+    settle(batch);
+    for (const { record } of batch.batch.events) addPending(record, -1);
+    advanceBase();
+    markDirty(false);
+    adjust();
+  };
+
+  /** The committed offset passes settled batches only; with nothing pending, it goes up to where reading is. */
+  const advanceBase = (): void => {
+    let settledCount = 0;
+    while (sealed[settledCount]?.settled) settledCount++;
+    const last = sealed[settledCount - 1];
+    if (last !== undefined) {
+      base = last.last + 1;
+      sealed = sealed.slice(settledCount);
+    }
+    if (sealed.length === 0 && batcher.openEvents === 0 && recutter.isDone) base = Math.max(base, position);
+  };
+
+  /** After any change: seals what is due, and pauses or resumes reading by the room that there is. */
+  const adjust = (): void => {
+    if (!sealIfDue() || isFull(1)) setPaused(true);
+    else if (!isFull(RESUME_SHARE)) setPaused(false);
+  };
+
+  /** A range of the ledger is complete again. */
+  const addRebuilt = (batch: SealedBatch): void => {
+    sealed.push(batch);
+    port.onSealed(batch, "ledger");
+    if (batch.recorded) deliver(batch);
+    else markDirty(true);
+  };
+
+  const recut = (record: SourceRecord, decoded: Decoded): boolean => {
+    const { isStray } = recutter.offer(record, decoded);
+    drainRecutter();
+    return !isStray;
+  };
+
+  const drainRecutter = (): void => {
+    for (const { batch, entry } of recutter.takeComplete()) {
+      // A record that the ledger doesn't cover was added to the open batch; it must come before this one.
+      if (batcher.openEvents > 0) sealStray();
+      addRebuilt(rebuiltBatch(batch, entry));
+    }
+  };
+
+  const sealStray = (): void => {
+    const batch = sealedBatch(batcher.cut(), environments.length);
+    sealed.push(batch);
+    port.onSealed(batch, "ledger");
+    markDirty(true);
+  };
+
+  return {
+    number: scope.partition,
+    get base() {
+      return base;
+    },
+    get position() {
+      return position;
+    },
+    get sealed() {
+      return sealed;
+    },
+    get ledgerUsedRatio() {
+      return usedRatio();
+    },
+    get pendingEvents() {
+      return pendingEvents;
+    },
+    get paused() {
+      return paused;
+    },
+    openOldestAskedAt: () => Math.min(batcher.oldestAskedAt(), recutter.oldestAskedAt()),
+    get openEntries() {
+      return batcher.openEntries + recutter.openEntries;
+    },
+    offer(record, decoded) {
+      if (disposed || !sealing) return false;
+      if (!recutter.isDone && recut(record, decoded)) {
+        addPending(record, 1);
+        position = record.offset + 1;
+        return true;
+      }
+      if (isFull(1) || !sealIfDue() || !makeWayFor(decoded)) {
+        setPaused(true);
+        return false;
+      }
+      const isFirst = batcher.openEvents === 0;
+      batcher.add(record, decoded, now());
+      addPending(record, 1);
+      position = record.offset + 1;
+      adjust();
+      if (isFirst && batcher.openEvents > 0) armTimer();
+      return true;
+    },
+    advance(next) {
+      if (disposed) return;
+      position = Math.max(position, next);
+      recutter.advance(position);
+      drainRecutter();
+      advanceBase();
+      if (base !== committed.base) markDirty(false);
+    },
+    snapshot() {
+      if (disposed || !committed.dirty) return undefined;
+      // Ranges still to be cut again stay in the ledger, with what is known of them.
+      const carried = [...sealed];
+      const offset = base;
+      const metadata = encodeLedger(offset, [...carried, ...recutter.ranges], environments);
+      committed = { base: offset, dirty: false };
+      return {
+        partition: scope.partition,
+        offset,
+        metadata,
+        onCommitted() {
+          if (disposed) return;
+          for (const batch of carried) {
+            if (batch.recorded) continue;
+            batch.recorded = true;
+            deliver(batch);
+          }
+        },
+        onFailed() {
+          committed.dirty = true;
+          if (!disposed) port.requestCommit(false);
+        },
+      };
+    },
+    recommit: () => markDirty(false),
+    stopSealing() {
+      sealing = false;
+      clearTimeout(timer);
+    },
+    dispose() {
+      disposed = true;
+      clearTimeout(timer);
+    },
+  };
+}

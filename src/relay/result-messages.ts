@@ -1,0 +1,161 @@
+import { askedAt, type BatchEvent } from "../batching/batch.ts";
+import type { PartOutcome } from "../delivery/lane.ts";
+import { deadLetterMessage } from "../results/dead-letter.ts";
+import type { EnvironmentResult, StatusEncoder, StatusRecord } from "../results/status.ts";
+import type { OutgoingMessage } from "./publisher.ts";
+import type { SealedBatch } from "./sealed-batch.ts";
+
+export interface ResultContext {
+  topics: { events: string; status: string; deadLetter: string };
+  environments: readonly string[];
+  encoder: StatusEncoder;
+}
+
+export type EventOutcome = StatusRecord["outcome"];
+
+export interface BatchResults {
+  messages: OutgoingMessage[];
+  outcomes: Record<EventOutcome, number>;
+  rejections: Map<string, number>;
+  /** When each event was asked for, by outcome `delivered`; milliseconds since the epoch. */
+  deliveredAskedAt: number[];
+  /** When the last environment answered; milliseconds since the epoch. */
+  answeredAt: number;
+}
+
+const rfc3339 = (milliseconds: number): string => new Date(milliseconds).toISOString();
+
+function environmentResult(
+  name: string,
+  outcome: SealedBatch["outcomes"][number],
+  entry: number,
+): EnvironmentResult {
+  const part = Array.isArray(outcome)
+    ? (outcome as readonly PartOutcome[]).find(({ from, to }) => entry >= from && entry < to)
+    : undefined;
+  if (part === undefined) {
+    // The acknowledgement is known from the ledger alone, which keeps no details.
+    return {
+      name,
+      outcome: "accepted",
+      attempts: null,
+      httpStatus: null,
+      requestId: null,
+      acknowledgedAt: null,
+    };
+  }
+  return {
+    name,
+    outcome: part.accepted ? "accepted" : "rejected",
+    attempts: part.attempts,
+    httpStatus: part.httpStatus,
+    requestId: part.requestId,
+    acknowledgedAt: part.accepted ? rfc3339(part.answeredAt) : null,
+  };
+}
+
+function outcomeOf(environments: readonly EnvironmentResult[]): EventOutcome {
+  const rejected = environments.filter(({ outcome }) => outcome === "rejected").length;
+  if (rejected === 0) return "delivered";
+  return rejected === environments.length ? "rejected" : "partially_delivered";
+}
+
+const refusalDetail = (environments: readonly EnvironmentResult[]): string =>
+  `refused by ${environments
+    .filter(({ outcome }) => outcome === "rejected")
+    .map(({ name, httpStatus }) => `${name} (HTTP ${httpStatus})`)
+    .join(", ")}`;
+
+function statusOf(sealed: SealedBatch, event: BatchEvent, context: ResultContext, now: number): StatusRecord {
+  const { decoded, record, entry } = event;
+  const { partition } = sealed.batch;
+  const { events: topic } = context.topics;
+  const common = {
+    statusId: `${topic}:${partition}:${record.offset}`,
+    origin: { topic, partition, offset: record.offset, timestamp: rfc3339(record.timestamp) },
+    completedAt: rfc3339(now),
+  };
+  if (!decoded.ok) {
+    const { reason, detail, eventId, source, occurredAt } = decoded;
+    return {
+      ...common,
+      outcome: "rejected",
+      eventId,
+      phone: null,
+      source,
+      reason,
+      detail,
+      idempotencyKey: null,
+      environments: [],
+      occurredAt,
+    };
+  }
+  const environments = context.environments.map((name, index) =>
+    environmentResult(name, sealed.outcomes[index], entry),
+  );
+  const outcome = outcomeOf(environments);
+  const { eventId, phone, source, occurredAt } = decoded.event;
+  return {
+    ...common,
+    outcome,
+    eventId,
+    phone,
+    source,
+    reason: outcome === "delivered" ? null : "refused_by_environment",
+    detail: outcome === "delivered" ? null : refusalDetail(environments),
+    idempotencyKey: sealed.batch.key,
+    environments,
+    occurredAt,
+  };
+}
+
+function deadLetters(status: StatusRecord, event: BatchEvent, context: ResultContext): OutgoingMessage[] {
+  const { reason, detail, origin } = status;
+  if (reason === null) return [];
+  const original = { ...event.record, topic: origin.topic, partition: origin.partition };
+  const toMessage = (details: Parameters<typeof deadLetterMessage>[1]): OutgoingMessage => ({
+    topic: context.topics.deadLetter,
+    message: deadLetterMessage(original, details),
+  });
+  const explained = { reason, detail: detail ?? reason };
+  if (!event.decoded.ok) return [toMessage(explained)];
+  return status.environments
+    .filter(({ outcome }) => outcome === "rejected")
+    .map(({ name, attempts, httpStatus }) =>
+      toMessage({ ...explained, environment: name, attempts, httpStatus }),
+    );
+}
+
+const answeredAt = ({ outcomes }: SealedBatch): number | undefined => {
+  const times = outcomes.flatMap((parts) => (Array.isArray(parts) ? (parts as readonly PartOutcome[]) : []));
+  return times.length === 0 ? undefined : Math.max(...times.map((part) => part.answeredAt));
+};
+
+/** Status records and dead letters of an answered batch: exactly one status for each of its events. */
+export function batchResults(sealed: SealedBatch, context: ResultContext, now: number): BatchResults {
+  const results: BatchResults = {
+    messages: [],
+    outcomes: { delivered: 0, rejected: 0, partially_delivered: 0 },
+    rejections: new Map(),
+    deliveredAskedAt: [],
+    answeredAt: answeredAt(sealed) ?? now,
+  };
+  for (const event of sealed.batch.events) {
+    const status = statusOf(sealed, event, context, now);
+    results.outcomes[status.outcome]++;
+    if (status.reason !== null) {
+      results.rejections.set(status.reason, (results.rejections.get(status.reason) ?? 0) + 1);
+    }
+    if (status.outcome === "delivered") results.deliveredAskedAt.push(askedAt(event));
+    results.messages.push({
+      topic: context.topics.status,
+      message: {
+        key: status.phone ?? event.record.key,
+        value: context.encoder.encode(status),
+        timestamp: String(now),
+      },
+    });
+    results.messages.push(...deadLetters(status, event, context));
+  }
+  return results;
+}

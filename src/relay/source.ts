@@ -1,0 +1,45 @@
+import type { Environment } from "../delivery/environment.ts";
+import type { MetricsSource } from "../observability/metrics.ts";
+import type { Slot } from "./slot.ts";
+
+/** What the gauges show, read off the partitions at each scrape. */
+export function metricsSource(
+  slots: () => ReadonlyMap<number, Slot>,
+  environments: readonly Environment[],
+): MetricsSource {
+  const pendingOf = (environment: number): { entries: number; oldest: number } => {
+    let entries = 0;
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const { partition } of slots().values()) {
+      entries += partition.openEntries;
+      oldest = Math.min(oldest, partition.openOldestAskedAt());
+      for (const { batch, outcomes } of partition.sealed) {
+        if (outcomes[environment] !== undefined) continue;
+        entries += batch.entries.length;
+        oldest = Math.min(oldest, batch.oldestAskedAt);
+      }
+    }
+    return { entries, oldest };
+  };
+
+  return {
+    partitions: () =>
+      [...slots().values()].map(({ partition, highWatermark, paused }) => ({
+        partition: partition.number,
+        committedOffset: partition.base,
+        lag: highWatermark === undefined ? undefined : Math.max(0, highWatermark - partition.base),
+        ledgerUsedRatio: partition.ledgerUsedRatio,
+        paused,
+      })),
+    environments: () =>
+      environments.map(({ lane }, index) => {
+        const { entries, oldest } = pendingOf(index);
+        return {
+          name: lane.name,
+          pendingEntries: entries,
+          oldestPendingAt: Number.isFinite(oldest) ? oldest : undefined,
+          laneOpen: lane.state().closure === null,
+        };
+      }),
+  };
+}

@@ -1,0 +1,50 @@
+import { randomUUID } from "node:crypto";
+import type { Admin, Kafka, KafkaMessage } from "kafkajs";
+import { createKafka } from "../../src/kafka/client.ts";
+import { silentLogger } from "../../src/observability/logger.ts";
+import { PATIENCE_MS } from "./wait.ts";
+
+/** A client with the product's own settings, for the test's side of things. */
+export const testKafka = (brokers: string[]): Kafka =>
+  createKafka(
+    { brokers, clientId: "test", groupId: "test", ssl: false, sessionTimeout: 10_000 },
+    silentLogger(),
+  );
+
+export type TopicRecord = KafkaMessage & { partition: number };
+
+export async function endOffsets(admin: Admin, topic: string): Promise<Map<number, number>> {
+  return new Map(
+    (await admin.fetchTopicOffsets(topic)).map(({ partition, high }) => [partition, Number(high)]),
+  );
+}
+
+/** Everything that is in the topic now, from its beginning to its present end. */
+export async function readTopic(kafka: Kafka, admin: Admin, topic: string): Promise<TopicRecord[]> {
+  const ends = await endOffsets(admin, topic);
+  const open = new Set([...ends].filter(([, end]) => end > 0).map(([partition]) => partition));
+  const records: TopicRecord[] = [];
+  if (open.size === 0) return records;
+  const consumer = kafka.consumer({ groupId: `reader-${randomUUID()}`, maxWaitTimeInMs: 100 });
+  try {
+    await consumer.connect();
+    await consumer.subscribe({ topic, fromBeginning: true });
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`reading ${topic} took too long`)), PATIENCE_MS);
+      consumer
+        .run({
+          eachBatch: async ({ batch }) => {
+            for (const message of batch.messages) records.push({ ...message, partition: batch.partition });
+            if (Number(batch.lastOffset()) + 1 >= (ends.get(batch.partition) ?? 0)) open.delete(batch.partition);
+            if (open.size > 0) return;
+            clearTimeout(timer);
+            resolve();
+          },
+        })
+        .catch(reject);
+    });
+  } finally {
+    await consumer.disconnect();
+  }
+  return records.filter(({ partition, offset }) => Number(offset) < (ends.get(partition) ?? 0));
+}

@@ -1,0 +1,63 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { waitFor } from "./wait.ts";
+
+export const CLI = fileURLToPath(new URL("../../src/cli.js", import.meta.url));
+
+export interface CliProcess {
+  readonly pid: number;
+  /** What it printed so far. */
+  stdout(): string;
+  stderr(): string;
+  /** The JSON log lines on its standard output. */
+  logs(): { level: string; msg: string; [key: string]: unknown }[];
+  kill(signal: NodeJS.Signals): void;
+  /** Resolves when it has ended. */
+  readonly exit: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  readonly running: boolean;
+  /** Kills it if it still runs, and waits for its end. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** The product's command line in a process of its own. Whatever OPTOUT_ variables the test has don't reach it. */
+export function runCli(args: string[], options: { env?: Record<string, string>; input?: string } = {}): CliProcess {
+  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("OPTOUT_")));
+  const child: ChildProcess = spawn(process.execPath, [CLI, ...args], {
+    stdio: ["pipe", "pipe", "pipe"],
+    env: { ...inherited, ...options.env },
+  });
+  child.stdin?.end(options.input ?? "");
+  const out: Buffer[] = [];
+  const err: Buffer[] = [];
+  child.stdout?.on("data", (chunk: Buffer) => out.push(chunk));
+  child.stderr?.on("data", (chunk: Buffer) => err.push(chunk));
+  const stdout = () => Buffer.concat(out).toString();
+  const exit = once(child, "close").then(([code, signal]) => ({ code, signal }));
+  const running = () => child.exitCode === null && child.signalCode === null;
+  return {
+    pid: child.pid ?? -1,
+    stdout,
+    stderr: () => Buffer.concat(err).toString(),
+    logs: () =>
+      stdout()
+        .split("\n")
+        .filter((line) => line.startsWith("{"))
+        .map((line) => JSON.parse(line)),
+    kill: (signal) => child.kill(signal),
+    exit,
+    get running() {
+      return running();
+    },
+    async [Symbol.asyncDispose]() {
+      if (running()) child.kill("SIGKILL");
+      await exit;
+    },
+  };
+}
+
+/** The end of a command that should end by itself. */
+export async function finished(cli: CliProcess): Promise<number | null> {
+  await waitFor("the command to end", () => !cli.running);
+  return (await cli.exit).code;
+}
