@@ -1,21 +1,25 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from "commander";
+import { Command } from "commander";
+import { describeFailure } from "./commands/failure.ts";
 import { gatewayCommand } from "./commands/gateway.ts";
 import { lintCommand } from "./commands/lint.ts";
 import { quickstartCommand } from "./commands/quickstart.ts";
 import { relayCommand } from "./commands/relay.ts";
 import { simulatorCommand } from "./commands/simulator.ts";
 import { topicsCommand } from "./commands/topics.ts";
-import { messageOf, OptoutError } from "./errors.ts";
 import { VERSION } from "./version.ts";
 
-const EXIT_FAILED = 1;
-const EXIT_USAGE = 2;
+const HELP = `
+Try it, with nothing to configure:   optout-relay quickstart --exit
+What a command does and takes:       optout-relay relay --help
+
+Exit codes: 0 done, 1 failed (standard error says why), 2 wrong usage.
+`;
 
 const program = new Command("optout-relay")
   .description("Delivers phone opt-outs from Kafka to the do-not-call list of every NICE CXone environment.")
   .version(VERSION)
-  .showHelpAfterError("(--help shows what there is)");
+  .addHelpText("after", HELP);
 
 for (const command of [
   relayCommand(),
@@ -27,16 +31,15 @@ for (const command of [
 ]) {
   program.addCommand(command);
 }
-for (const command of [program, ...program.commands]) command.exitOverride();
+for (const command of [program, ...program.commands]) {
+  const name = command === program ? program.name() : `${program.name()} ${command.name()}`;
+  command.exitOverride().showHelpAfterError(`(${name} --help shows what there is)`);
+}
 
 try {
   await program.parseAsync();
 } catch (error) {
-  if (error instanceof CommanderError) {
-    // commander has printed its message already.
-    process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
-  } else {
-    process.stderr.write(`optout-relay: ${messageOf(error)}\n`);
-    process.exitCode = error instanceof OptoutError && error.code === "usage" ? EXIT_USAGE : EXIT_FAILED;
-  }
+  const { text, exitCode } = describeFailure(error);
+  if (text !== "") process.stderr.write(`${text}\n`);
+  process.exitCode = exitCode;
 }

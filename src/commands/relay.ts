@@ -6,10 +6,40 @@ import { VERSION } from "../version.ts";
 import { stopSignal } from "./lifecycle.ts";
 import { type ConfigOption, configFrom, withConfigOption } from "./options.ts";
 
+const HELP = `
+The smallest configuration:
+
+  kafka: {brokers: ["kafka-1:9092"]}
+  environments:
+    - name: production
+      baseUrl: https://api.nice.incontact.com
+      auth: {clientId: relay, clientSecret: "\${CXONE_SECRET}"}
+
+While it runs it serves, at 127.0.0.1:9464 unless server.host and server.port
+say otherwise:
+
+  /readyz   503 and the reason while it isn't ready: starting, draining, not in
+            the consumer group. An environment that is down doesn't make it so.
+  /livez    503 when only a restart helps
+  /state    where each partition stands; what each environment has queued, and
+            why its lane is closed
+  /metrics  for Prometheus; optout_environment_oldest_pending_timestamp_seconds
+            is the one to alert on
+
+SIGTERM or Ctrl-C ends it in order, within half a minute: requests under way are
+finished, offsets committed, the group left. A second one, or kill -9, ends it at
+once and loses nothing: the next process sends what wasn't acknowledged again,
+under the same idempotency keys.
+
+Exit codes: 0 stopped by a signal, 1 failed (standard error says why), 2 wrong
+usage.
+`;
+
 /** `optout-relay relay`: runs until a signal stops it, or until it can't go on, which is an error. */
 export const relayCommand = (): Command =>
   withConfigOption(new Command("relay"))
     .description("consume opt-outs and put them on every environment's do-not-call list")
+    .addHelpText("after", HELP)
     .action(async (options: ConfigOption) => {
       const config = configFrom(options);
       const logger = createLogger(config.logging);

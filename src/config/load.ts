@@ -26,7 +26,11 @@ export function loadConfig({ file, env }: LoadOptions): Config {
   if (file === undefined) {
     return parseConfig(
       {},
-      { env, origin: "The configuration from environment variables alone (no --config file)" },
+      {
+        env,
+        origin:
+          "No configuration file was named (--config FILE or OPTOUT_CONFIG), and what OPTOUT_… variables give",
+      },
     );
   }
   const document = readDocument(readFile(file));

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { Agent, type Dispatcher } from "undici";
 import { OptoutError } from "../errors.ts";
 import type { HttpSend } from "./dialects/dialect.ts";
@@ -48,6 +49,8 @@ export function createHttpClient(options: { connections: number; timeout: number
 
   const send: HttpSend = async ({ method, url, headers, body, signal }) => {
     signal.throwIfAborted();
+    // Many requests share one signal, each listening while it is under way: no leak, so no warning of one.
+    setMaxListeners(0, signal);
     const controller = new AbortController();
     const abort = () => controller.abort(signal.reason);
     const timer = setTimeout(

@@ -8,6 +8,17 @@ export interface LoggingOptions {
   format: "json" | "text";
 }
 
+const NEVER_LOGGED = [
+  "clientSecret",
+  "password",
+  "accessKeySecret",
+  "authorization",
+  "token",
+  "apiKeys",
+  "idempotencyKey",
+  "phone",
+];
+
 /**
  * The process's logger. Writes synchronously to stdout, so that the last line before an exit is not lost.
  * Secrets are never passed to it; the paths below are a second lock on that door.
@@ -18,7 +29,7 @@ export function createLogger(options: LoggingOptions, destination?: DestinationS
     base: {},
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
-    redact: ["*.clientSecret", "*.password", "*.accessKeySecret", "*.authorization", "*.apiKeys", "*.phone"],
+    redact: NEVER_LOGGED.flatMap((key) => [key, `*.${key}`]),
   };
   if (options.format === "text") {
     return pino(

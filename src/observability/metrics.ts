@@ -59,7 +59,8 @@ export function createMetrics(options: { version: string; environments: readonly
     "Phones read from Kafka that this environment hasn't acknowledged yet, as far as this replica holds them.",
     ["environment"],
     (set) => {
-      for (const { name, pendingEntries } of source.environments()) set({ environment: name }, pendingEntries);
+      for (const { name, pendingEntries } of source.environments())
+        set({ environment: name }, pendingEntries);
     },
   );
   gauge(
@@ -144,11 +145,17 @@ export function createMetrics(options: { version: string; environments: readonly
       "Batches sealed, by what cut them: entries, bytes, events or time; ledger: cut again after a restart or rebalance.",
       ["trigger"],
     ),
-    batchEntries: histogram("batch_entries", "Distinct phones in a sealed batch.", [], [0, 1, 5, 10, 25, 50, 100, 250, 500, 1000]),
-    deliveryAttempts: counter("delivery_attempts_total", "Requests to an environment, by what came of them.", [
-      "environment",
-      "outcome",
-    ]),
+    batchEntries: histogram(
+      "batch_entries",
+      "Distinct phones in a sealed batch.",
+      [],
+      [0, 1, 5, 10, 25, 50, 100, 250, 500, 1000],
+    ),
+    deliveryAttempts: counter(
+      "delivery_attempts_total",
+      "Requests to an environment, by what came of them.",
+      ["environment", "outcome"],
+    ),
     deliverySeconds: histogram(
       "delivery_seconds",
       "Duration of one request to an environment, without waiting or backoff.",
@@ -167,7 +174,10 @@ export function createMetrics(options: { version: string; environments: readonly
       ["environment"],
       SECONDS,
     ),
-    tokenRefreshes: counter("token_refreshes_total", "Access token requests, by outcome.", ["environment", "outcome"]),
+    tokenRefreshes: counter("token_refreshes_total", "Access token requests, by outcome.", [
+      "environment",
+      "outcome",
+    ]),
     offsetCommits: counter("offset_commits_total", "Offset commits, by outcome.", ["outcome"]),
     offsetsLost: counter(
       "offsets_lost_total",
@@ -186,15 +196,26 @@ export function createMetrics(options: { version: string; environments: readonly
     ),
   };
 
-  for (const outcome of ["delivered", "rejected", "partially_delivered"]) metrics.eventsCompleted.inc({ outcome }, 0);
+  for (const outcome of ["delivered", "rejected", "partially_delivered"])
+    metrics.eventsCompleted.inc({ outcome }, 0);
   for (const reason of REJECT_REASONS) metrics.eventsRejected.inc({ reason }, 0);
-  for (const trigger of ["entries", "bytes", "events", "time", "ledger"]) metrics.batchesSealed.inc({ trigger }, 0);
+  for (const trigger of ["entries", "bytes", "events", "time", "ledger"])
+    metrics.batchesSealed.inc({ trigger }, 0);
   for (const outcome of ["ok", "fenced", "failed"]) metrics.offsetCommits.inc({ outcome }, 0);
   for (const environment of options.environments) {
-    for (const outcome of ["acknowledged", "short", "refused", "unauthorized", "misconfigured", "unavailable", "error"]) {
+    for (const outcome of [
+      "acknowledged",
+      "short",
+      "refused",
+      "unauthorized",
+      "misconfigured",
+      "unavailable",
+      "error",
+    ]) {
       metrics.deliveryAttempts.inc({ environment, outcome }, 0);
     }
-    for (const outcome of ["ok", "refused", "failed"]) metrics.tokenRefreshes.inc({ environment, outcome }, 0);
+    for (const outcome of ["ok", "refused", "failed"])
+      metrics.tokenRefreshes.inc({ environment, outcome }, 0);
   }
   return metrics;
 }

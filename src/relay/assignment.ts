@@ -26,7 +26,10 @@ export interface Restart {
 export interface Assignment {
   readonly slots: ReadonlyMap<number, Slot>;
   readonly phase: "suspended" | "rebuilding" | "active";
-  handlers(): Pick<GroupHandlers, "onSuspended" | "onAssigned" | "onRecords" | "onAdvanced" | "onDiscontinuity">;
+  handlers(): Pick<
+    GroupHandlers,
+    "onSuspended" | "onAssigned" | "onRecords" | "onAdvanced" | "onDiscontinuity"
+  >;
   /** This member's generation is over, though the client doesn't know yet. */
   suspend(reason: string): void;
   /** Takes no further assignment. */
@@ -99,7 +102,11 @@ export function createAssignment(options: AssignmentOptions): Assignment {
   };
 
   /** Retries while the epoch lasts; undefined once it is over. */
-  const persistently = async <T>(what: string, signal: AbortSignal, read: () => Promise<T>): Promise<T | undefined> => {
+  const persistently = async <T>(
+    what: string,
+    signal: AbortSignal,
+    read: () => Promise<T>,
+  ): Promise<T | undefined> => {
     for (let attempt = 1; !signal.aborted; attempt++) {
       try {
         const value = await read();
@@ -132,7 +139,10 @@ export function createAssignment(options: AssignmentOptions): Assignment {
       slot.highWatermark = watermarks.get(partition)?.high;
       options.consumer().start(partition, slot.partition.position);
     }
-    logger.info({ partitions }, partitions.length === 0 ? "in the group, without partitions" : "partitions taken over");
+    logger.info(
+      { partitions },
+      partitions.length === 0 ? "in the group, without partitions" : "partitions taken over",
+    );
   };
 
   const restartOf = (
@@ -222,7 +232,10 @@ export function createAssignment(options: AssignmentOptions): Assignment {
         slots.get(partition)?.partition.advance(position);
       },
       onDiscontinuity(partition, expected, fetched) {
-        logger.debug({ partition, expected, fetched }, "records from another offset than the next; starting anew");
+        logger.debug(
+          { partition, expected, fetched },
+          "records from another offset than the next; starting anew",
+        );
         void startAnew(partition, expected, epoch.signal);
       },
     }),

@@ -129,7 +129,14 @@ export function createPartition(options: PartitionOptions): Partition {
   const armTimer = (): void => {
     clearTimeout(timer);
     const { deadline } = batcher;
-    if (deadline !== undefined && sealing) timer = setTimeout(adjust, Math.max(0, deadline - now()) + 1);
+    if (deadline !== undefined && sealing) timer = setTimeout(onDeadline, Math.max(0, deadline - now()));
+  };
+
+  const onDeadline = (): void => {
+    // Timers count whole milliseconds from the start of the event loop's turn, so they may fire early. The clock is
+    // looked at once: between two looks the deadline could pass, and nobody would come back for the batch.
+    if (batcher.deadline !== undefined && now() < batcher.deadline) armTimer();
+    else adjust();
   };
 
   const addPending = ({ key, value }: SourceRecord, count: 1 | -1): void => {

@@ -1,4 +1,10 @@
-import { type Batch, type BatchBuilder, type BatchScope, createBatchBuilder, type SourceRecord } from "../batching/batch.ts";
+import {
+  type Batch,
+  type BatchBuilder,
+  type BatchScope,
+  createBatchBuilder,
+  type SourceRecord,
+} from "../batching/batch.ts";
 import type { LedgerBatch } from "../batching/ledger.ts";
 import type { Decoded } from "../events/event.ts";
 

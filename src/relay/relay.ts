@@ -1,14 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { BatchScope } from "../batching/batch.ts";
 import type { Config } from "../config/schema.ts";
 import { createEnvironment, type Environment } from "../delivery/environment.ts";
 import type { LaneState } from "../delivery/lane.ts";
 import { messageOf, OptoutError } from "../errors.ts";
-import { createDecoder } from "../events/decode.ts";
 import { createSchemaCache, type SchemaCache } from "../events/schema-cache.ts";
-import { createKafka } from "../kafka/client.ts";
-import { createCommitter } from "../kafka/committer.ts";
-import { createGroupConsumer, type GroupConsumer } from "../kafka/consumer.ts";
+import { closeKafka, createKafka } from "../kafka/client.ts";
 import { explainKafkaError } from "../kafka/errors.ts";
 import { createRecordProducer } from "../kafka/producer.ts";
 import { requireTopics } from "../kafka/topics.ts";
@@ -17,13 +13,11 @@ import { createMetrics, type Metrics } from "../observability/metrics.ts";
 import type { Health } from "../observability/server.ts";
 import { createRegistry } from "../registry/registry.ts";
 import { createStatusEncoder } from "../results/status.ts";
-import { type Assignment, createAssignment, type Restart } from "./assignment.ts";
+import type { Assignment } from "./assignment.ts";
 import { createLease, type Lease } from "./lease.ts";
-import { createPartition, type PartitionPort } from "./partition.ts";
+import { createMember, type Member } from "./member.ts";
 import { createPublisher } from "./publisher.ts";
-import { type BatchResults, batchResults } from "./result-messages.ts";
-import type { SealedBatch } from "./sealed-batch.ts";
-import { createSlot, type Slot } from "./slot.ts";
+import { createResultPublisher } from "./result-publisher.ts";
 import { metricsSource } from "./source.ts";
 
 export interface RelayState {
@@ -68,7 +62,7 @@ export function createRelay(config: Config, options: { logger: Logger; version: 
   const now = () => performance.now();
   const lease: Lease = createLease(config.kafka.sessionTimeout, now);
   let phase: "starting" | "running" | "draining" | "stopped" = "starting";
-  let running: ReturnType<typeof assemble> | undefined;
+  let running: Member | undefined;
   let fail: (error: OptoutError) => void = () => {};
   let failure: OptoutError | undefined;
   const failed = new Promise<OptoutError>((resolve) => {
@@ -110,137 +104,17 @@ export function createRelay(config: Config, options: { logger: Logger; version: 
     });
   }
 
-  /** Everything that needs the cluster id, which goes into every key. */
-  function assemble(clusterId: string) {
-    const decode = createDecoder({ normalization: config.normalization, schemas });
-    const publisher = createPublisher({
-      producer,
-      onFailure: () => metrics.statusPublishFailures.inc(),
-      logger,
-    });
-    let publishing = 0;
-
-    /** Without a status its batch can't be settled, so a failure here must not be passed over. */
-    const resultsOf = (sealed: SealedBatch): BatchResults => {
-      try {
-        return batchResults(sealed, { topics, environments: names, encoder }, Date.now());
-      } catch (error) {
-        fail(new OptoutError("internal", `A status record can't be encoded: ${messageOf(error)}.`, { cause: error }));
-        throw error;
-      }
-    };
-
-    const portOf = (scope: BatchScope, signal: AbortSignal, slot: () => Slot): PartitionPort => ({
-      requestCommit: (urgent) => committer.request(urgent),
-      deliver: (environment, { batch }, done) => environments[environment]?.lane.deliver(scope, batch, done),
-      async publish(sealed) {
-        const results = resultsOf(sealed);
-        publishing++;
-        const published = await publisher.publish(results.messages, signal);
-        publishing--;
-        // The epoch is over; its next owner publishes.
-        if (!published) await new Promise(() => {});
-        for (const [outcome, count] of Object.entries(results.outcomes)) {
-          metrics.eventsCompleted.inc({ outcome }, count);
-        }
-        for (const [reason, count] of results.rejections) metrics.eventsRejected.inc({ reason }, count);
-        for (const askedAt of results.deliveredAskedAt) {
-          metrics.endToEndSeconds.observe(Math.max(0, results.answeredAt - askedAt) / 1000);
-        }
-      },
-      setPaused: (paused) => slot().setPaused("room", paused),
-      onSealed({ batch }, trigger) {
-        metrics.batchesSealed.inc({ trigger });
-        metrics.batchEntries.observe(batch.entries.length);
-      },
-    });
-
-    const makeSlot = (number: number, restart: Restart, signal: AbortSignal): Slot => {
-      const scope = { clusterId, topic: topics.events, partition: number };
-      const slot: Slot = createSlot({
-        partition: createPartition({
-          scope,
-          environments: names,
-          limits: config.batching,
-          ...restart,
-          port: portOf(scope, signal, () => slot),
-          now,
-        }),
-        decode,
-        loadSchema: (id) => (schemas === null ? Promise.resolve() : schemas.load(id)),
-        pause: () => consumer.pause(number),
-        resume: () => !signal.aborted && consumer.resume(number),
-      });
-      return slot;
-    };
-
-    const assignment = createAssignment({
-      topic: topics.events,
-      groupId: config.kafka.groupId,
-      environments: names,
-      admin,
-      consumer: () => consumer,
-      lease,
-      commitsIdle: () => committer.idle(),
-      createSlot: makeSlot,
-      onSuspended: () => {
-        for (const { lane } of environments) lane.reset();
-      },
-      onActive: (share) => {
-        for (const { lane } of environments) lane.setShare(share);
-      },
-      onRecordsTaken: (partition, count) => metrics.eventsConsumed.inc({ partition: String(partition) }, count),
-      onOffsetsLost: (count) => metrics.offsetsLost.inc(count),
-      onLedgerDiscarded: () => metrics.ledgersDiscarded.inc(),
-      onFatal: (message) => fail(new OptoutError("internal", message)),
-      logger,
-    });
-
-    const committer = createCommitter({
-      collect: () =>
-        [...assignment.slots.values()]
-          .map(({ partition }) => partition.snapshot())
-          .filter((snapshot) => snapshot !== undefined),
-      commit: (offsets) => consumer.commit(offsets),
-      onOutcome: (outcome) => metrics.offsetCommits.inc({ outcome }),
-      onFenced: () => assignment.suspend("this member's generation is over"),
-      onFatal: () =>
-        fail(
-          new OptoutError(
-            "ledger_capacity",
-            "The broker refuses the ledger in the offset commit as too large. Set offset.metadata.max.bytes of the brokers to 4096 (its default) or more.",
-          ),
-        ),
-      logger,
-    });
-
-    const consumer: GroupConsumer = createGroupConsumer({
-      kafka,
-      topic: topics.events,
-      groupId: config.kafka.groupId,
-      sessionTimeout: config.kafka.sessionTimeout,
-      logger,
-      handlers: {
-        ...assignment.handlers(),
-        onAlive: () => {
-          const lapsed = !lease.isHeld;
-          lease.renew();
-          if (lapsed && lease.isHeld) for (const { lane } of environments) lane.wake();
-        },
-        onCrashed: (error, restarts) => {
-          const explained = explainKafkaError(error, {
-            brokers: config.kafka.brokers,
-            topic: topics.events,
-            groupId: config.kafka.groupId,
-          });
-          if (restarts) logger.warn({ error: explained.message }, "the Kafka consumer starts again");
-          else fail(explained);
-        },
-      },
-    });
-
-    return { assignment, committer, consumer, isPublishing: () => publishing > 0 };
-  }
+  const publisher = createPublisher({
+    producer,
+    onFailure: () => metrics.statusPublishFailures.inc(),
+    logger,
+  });
+  const results = createResultPublisher({
+    publisher,
+    context: { topics, environments: names, encoder },
+    metrics,
+    onFatal: fail,
+  });
 
   /** Lag and lost leases are seen here, whatever else is quiet. */
   const monitor = async (): Promise<void> => {
@@ -283,24 +157,25 @@ export function createRelay(config: Config, options: { logger: Logger; version: 
         await encoder.prepare();
         return;
       } catch (error) {
+        if (!(error instanceof OptoutError) || error.code !== "registry_unreachable") throw error;
         if (attempt === 1 || attempt % 20 === 0) {
-          logger.warn({ error: messageOf(error) }, "the schema registry doesn't answer; the relay waits for it");
+          logger.warn({ error: error.message }, "the schema registry doesn't answer; the relay waits for it");
         }
         await sleep(1_000);
       }
     }
   };
 
-  const drain = async (parts: NonNullable<typeof running>): Promise<void> => {
+  const drain = async (member: Member): Promise<void> => {
     const deadline = now() + DRAIN_MS;
-    for (const { partition } of parts.assignment.slots.values()) {
-      parts.consumer.pause(partition.number);
+    for (const { partition } of member.assignment.slots.values()) {
+      member.consumer.pause(partition.number);
       partition.stopSealing();
     }
     const lanes = Promise.all(environments.map(({ lane }) => lane.drain()));
     await within(lanes, deadline - now());
-    while (parts.isPublishing() && now() < deadline) await sleep(20);
-    await within(parts.committer.flush(), Math.max(1_000, deadline - now()));
+    while (results.isPublishing && now() < deadline) await sleep(20);
+    await within(member.committer.flush(), Math.max(1_000, deadline - now()));
   };
 
   return {
@@ -310,7 +185,11 @@ export function createRelay(config: Config, options: { logger: Logger; version: 
       const clusterId = await connect();
       await prepareEncoder();
       if (phase !== "starting") return;
-      running = assemble(clusterId);
+      const lanes = environments.map(({ lane }) => lane);
+      running = createMember({
+        ...{ config, kafka, admin, clusterId, lanes, schemas, results, lease, metrics, logger },
+        onFatal: fail,
+      });
       phase = "running";
       await running.consumer.run();
       monitorTimer = setInterval(() => {
@@ -337,6 +216,7 @@ export function createRelay(config: Config, options: { logger: Logger; version: 
         Promise.all([producer.disconnect(), admin.disconnect(), ...environments.map((each) => each.close())]),
         DISCONNECT_MS,
       );
+      closeKafka(kafka);
       phase = "stopped";
     },
     live: () => (failure === undefined ? { ok: true } : { ok: false, reason: failure.message }),

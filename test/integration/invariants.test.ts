@@ -18,7 +18,9 @@ const optOuts = (from: number, to: number) =>
 const phones = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, index) => phoneOf(from + index));
 const acknowledgedKeys = ({ simulator }: Scenario, environment: string) =>
-  new Set(entryRequests(simulator, environment).flatMap(({ key, status }) => (status === 201 && key ? [key] : [])));
+  new Set(
+    entryRequests(simulator, environment).flatMap(({ key, status }) => (status === 201 && key ? [key] : [])),
+  );
 
 describe("the invariants of the design", () => {
   after(releaseStack);
@@ -101,7 +103,11 @@ describe("the invariants of the design", () => {
     await scenario.startRelay();
     await scenario.allSettled();
     for (const [environment, count] of before) {
-      assert.equal(entryRequests(scenario.simulator, environment).length, count, `requests to ${environment}`);
+      assert.equal(
+        entryRequests(scenario.simulator, environment).length,
+        count,
+        `requests to ${environment}`,
+      );
     }
     assertOnEveryList(scenario, phones(0, 500));
     assertCutOnce(scenario);
@@ -111,7 +117,12 @@ describe("the invariants of the design", () => {
   test("4: one batch has one key and one body, across attempts, environments and processes", async () => {
     await using scenario = await createScenario({ partitions: 3 });
     for (const environment of scenario.environments) {
-      scenario.simulator.setFaults(environment, { dropAfterApply: 0.3, errorRate: 0.2, latencyMs: 10, jitterMs: 40 });
+      scenario.simulator.setFaults(environment, {
+        dropAfterApply: 0.3,
+        errorRate: 0.2,
+        latencyMs: 10,
+        jitterMs: 40,
+      });
     }
     let sent = 0;
     for (let round = 0; round < 3; round++) {
@@ -133,7 +144,8 @@ describe("the invariants of the design", () => {
 
   test("5: a process that was stopped and wakes up after its partitions went elsewhere sends and commits nothing", async () => {
     await using scenario = await createScenario({ partitions: 2, sessionTimeout: "3s" });
-    for (const environment of scenario.environments) scenario.simulator.setFaults(environment, { outage: "503" });
+    for (const environment of scenario.environments)
+      scenario.simulator.setFaults(environment, { outage: "503" });
     const zombie = await scenario.startRelay();
     await scenario.produce(optOuts(0, 300));
     await waitFor("all events to be in sealed batches", async () => {
@@ -148,10 +160,14 @@ describe("the invariants of the design", () => {
     });
     for (const environment of scenario.environments) scenario.simulator.setFaults(environment, {});
     await scenario.allSettled();
-    const requests = () => scenario.environments.map((name) => entryRequests(scenario.simulator, name).length);
+    const requests = () =>
+      scenario.environments.map((name) => entryRequests(scenario.simulator, name).length);
     const settledAt = requests();
     zombie.kill("SIGCONT");
-    await waitFor("the zombie to be in the group again", async () => (await fetch(`${zombie.url}/readyz`)).ok);
+    await waitFor(
+      "the zombie to be in the group again",
+      async () => (await fetch(`${zombie.url}/readyz`)).ok,
+    );
     assert.deepEqual(requests(), settledAt, "requests after the zombie woke up");
     await scenario.produce(optOuts(300, 600));
     await scenario.allSettled();
@@ -176,7 +192,11 @@ describe("the invariants of the design", () => {
       await transaction.send({ topic, messages: optOuts(round * 100, round * 100 + 50) });
       if (round % 2 === 0) await transaction.commit();
       else await transaction.abort();
-      await scenario.produce([{ key: "k", value: null }, { key: "k", value: "garbage" }, optOut(round * 100 + 60)]);
+      await scenario.produce([
+        { key: "k", value: null },
+        { key: "k", value: "garbage" },
+        optOut(round * 100 + 60),
+      ]);
     }
     await producer.disconnect();
     await scenario.allSettled();
@@ -196,11 +216,19 @@ describe("the invariants of the design", () => {
     const relay = await scenario.startRelay();
     await scenario.produce(optOuts(0, 450));
     for (const environment of ["production", "eu-central"]) {
-      await waitFor(`all of it at ${environment}`, () => scenario.simulator.entries(environment).length === 450);
+      await waitFor(
+        `all of it at ${environment}`,
+        () => scenario.simulator.entries(environment).length === 450,
+      );
     }
     await scenario.produce(optOuts(450, 2_000));
-    await waitFor("the partition to pause", async () => (await relay.metric("optout_partition_paused", '{partition="0"}')) === 1);
-    const state = (await (await fetch(`${relay.url}/state`)).json()) as { partitions: { pendingEvents: number }[] };
+    await waitFor(
+      "the partition to pause",
+      async () => (await relay.metric("optout_partition_paused", '{partition="0"}')) === 1,
+    );
+    const state = (await (await fetch(`${relay.url}/state`)).json()) as {
+      partitions: { pendingEvents: number }[];
+    };
     assert.ok((state.partitions[0]?.pendingEvents ?? 0) <= 500, "events held");
     assert.equal(await relay.metric("optout_environment_lane_open", '{environment="us-west"}'), 0);
     assert.equal(await relay.metric("optout_environment_lane_open", '{environment="production"}'), 1);
@@ -213,7 +241,11 @@ describe("the invariants of the design", () => {
     await using scenario = await createScenario({ partitions: 2 });
     scenario.simulator.setFaults("us-west", { rejectPhones: [phoneOf(7), phoneOf(99)] });
     await scenario.startRelay();
-    await scenario.produce([...optOuts(0, 200), { key: "bad", value: '{"phone":"123"}' }, { key: "worse", value: null }]);
+    await scenario.produce([
+      ...optOuts(0, 200),
+      { key: "bad", value: '{"phone":"123"}' },
+      { key: "worse", value: null },
+    ]);
     await scenario.allSettled();
     const counts = await assertOneOutcomeEach(scenario, 202);
     assert.deepEqual(counts, { delivered: 198, partially_delivered: 2, rejected: 2 });

@@ -35,7 +35,8 @@ export async function readTopic(kafka: Kafka, admin: Admin, topic: string): Prom
         .run({
           eachBatch: async ({ batch }) => {
             for (const message of batch.messages) records.push({ ...message, partition: batch.partition });
-            if (Number(batch.lastOffset()) + 1 >= (ends.get(batch.partition) ?? 0)) open.delete(batch.partition);
+            if (Number(batch.lastOffset()) + 1 >= (ends.get(batch.partition) ?? 0))
+              open.delete(batch.partition);
             if (open.size > 0) return;
             clearTimeout(timer);
             resolve();

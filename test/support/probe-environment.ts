@@ -31,7 +31,9 @@ export async function createProbeEnvironment(
     }
     await onEntries({ key: String(request.headers["idempotency-key"]), body });
     response.statusCode = 201;
-    response.end(JSON.stringify({ success: true, entriesProcessed: JSON.parse(body).length, duplicateCount: 0 }));
+    response.end(
+      JSON.stringify({ success: true, entriesProcessed: JSON.parse(body).length, duplicateCount: 0 }),
+    );
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -21,8 +21,13 @@ export interface CliProcess {
 }
 
 /** The product's command line in a process of its own. Whatever OPTOUT_ variables the test has don't reach it. */
-export function runCli(args: string[], options: { env?: Record<string, string>; input?: string } = {}): CliProcess {
-  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("OPTOUT_")));
+export function runCli(
+  args: string[],
+  options: { env?: Record<string, string>; input?: string } = {},
+): CliProcess {
+  const inherited = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith("OPTOUT_")),
+  );
   const child: ChildProcess = spawn(process.execPath, [CLI, ...args], {
     stdio: ["pipe", "pipe", "pipe"],
     env: { ...inherited, ...options.env },

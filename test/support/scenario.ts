@@ -104,7 +104,10 @@ export async function createScenario(options: ScenarioOptions = {}): Promise<Sce
   const relays: CliProcess[] = [];
 
   const committed = async (): Promise<Map<number, Committed>> => {
-    const [topic] = await admin.fetchOffsets({ groupId: config.kafka.groupId, topics: [config.topics.events] });
+    const [topic] = await admin.fetchOffsets({
+      groupId: config.kafka.groupId,
+      topics: [config.topics.events],
+    });
     return new Map(
       (topic?.partitions ?? []).map(({ partition, offset, metadata }) => {
         const decoded = decodeLedger(Number(offset), metadata, environments);

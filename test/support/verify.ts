@@ -50,7 +50,11 @@ export function assertOnEveryList({ simulator, environments }: Scenario, phones:
   for (const environment of environments) {
     const listed = new Set(simulator.entries(environment).map(({ phone }) => phone));
     const missing = [...wanted].filter((phone) => !listed.has(phone));
-    assert.equal(missing.length, 0, `${missing.length} of ${wanted.size} phones aren't on the list of ${environment}`);
+    assert.equal(
+      missing.length,
+      0,
+      `${missing.length} of ${wanted.size} phones aren't on the list of ${environment}`,
+    );
   }
 }
 

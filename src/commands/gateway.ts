@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Command } from "commander";
+import type { Admin } from "kafkajs";
+import type { Config } from "../config/schema.ts";
+import type { OptoutError } from "../errors.ts";
+import { createGateway } from "../gateway/gateway.ts";
+import { closeKafka, createKafka } from "../kafka/client.ts";
+import { explainKafkaError } from "../kafka/errors.ts";
+import { createRecordProducer, type RecordProducer } from "../kafka/producer.ts";
+import { requireTopics } from "../kafka/topics.ts";
+import { createLogger, type Logger } from "../observability/logger.ts";
+import { stopSignal } from "./lifecycle.ts";
+import { type ConfigOption, configFrom, withConfigOption } from "./options.ts";
+
+const RECONNECT_PAUSE_MS = 3_000;
+/** Attempts from one log line to the next; with kafkajs' own retries, about two minutes. */
+const ATTEMPTS_PER_LINE = 10;
+
+/** `optout-relay gateway`: takes opt-outs over HTTP until a signal stops it. */
+export const gatewayCommand = (): Command =>
+  withConfigOption(new Command("gateway"))
+    .description("take opt-outs over HTTP (POST /opt-out) and put them on the events topic")
+    .action(async (options: ConfigOption) => {
+      const config = configFrom(options);
+      await runGateway(config, createLogger(config.logging));
+    });
+
+async function runGateway(config: Config, logger: Logger): Promise<void> {
+  const kafka = createKafka(config.kafka, logger);
+  const admin = kafka.admin();
+  const producer = createRecordProducer(kafka);
+  const stopped = stopSignal();
+  const stopping = new AbortController();
+  // Listening before Kafka is reached: callers get a 503 that says why, instead of a refused connection.
+  const gateway = await createGateway({
+    config,
+    producer,
+    logger,
+    checkKafka: async () => {
+      await requireTopics(admin, config, ["events"]);
+    },
+  });
+  logger.info({ url: gateway.url }, "gateway is listening");
+  try {
+    const connected = connect(admin, producer, { config, logger, signal: stopping.signal });
+    const signal = await Promise.race([stopped, connected.then(() => stopped)]);
+    logger.info({ signal }, "stopping: requests under way are finished");
+  } finally {
+    stopping.abort();
+    await gateway.close();
+    await Promise.allSettled([producer.disconnect(), admin.disconnect()]);
+    closeKafka(kafka);
+  }
+  logger.info("stopped");
+}
+
+interface Connecting {
+  config: Config;
+  logger: Logger;
+  signal: AbortSignal;
+}
+
+/** Waits for brokers that are away; rejects for what waiting can't heal, such as wrong credentials or a missing topic. */
+async function connect(
+  admin: Admin,
+  producer: RecordProducer,
+  { config, logger, signal }: Connecting,
+): Promise<void> {
+  for (let attempt = 0; !signal.aborted; attempt += 1) {
+    try {
+      await admin.connect();
+      await requireTopics(admin, config, ["events"]);
+      await producer.connect();
+      logger.info({ topic: config.topics.events }, "connected to Kafka");
+      return;
+    } catch (error) {
+      const explained = explainKafkaError(error, { brokers: config.kafka.brokers });
+      if (!mayHeal(explained)) throw explained;
+      if (attempt % ATTEMPTS_PER_LINE === 0) logger.warn(`${explained.message} The gateway keeps trying.`);
+    }
+    await sleep(RECONNECT_PAUSE_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
+const mayHeal = (error: OptoutError): boolean => error.code === "kafka_unreachable";

@@ -1,0 +1,47 @@
+const RFC_3339 =
+  /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(\.\d{1,30})?(?:([Zz])|([+-])(\d{2}):(\d{2}))$/;
+
+/** Milliseconds of 1973-03-03, above every plausible time in seconds; and of the end of the year 9999. */
+const MIN_EPOCH_MILLIS = 1e11;
+const MAX_EPOCH_MILLIS = 253_402_300_799_999;
+
+/**
+ * A point in time as records carry it → RFC 3339, or undefined if it isn't one.
+ * Strings must be RFC 3339 already, of a date that exists; they are kept as given (offset and fraction too).
+ * Numbers and Dates are what Avro's timestamp-millis and timestamp-micros become; a number too small for milliseconds
+ * is refused rather than guessed at, for seconds taken for milliseconds would make an opt-out expire in 1970.
+ */
+export function toRfc3339(value: unknown): string | undefined {
+  if (typeof value === "string") return checked(value.trim());
+  if (value instanceof Date) return fromMillis(value.getTime());
+  if (typeof value !== "number" || value < MIN_EPOCH_MILLIS) return undefined;
+  return fromMillis(value > MAX_EPOCH_MILLIS ? value / 1000 : value);
+}
+
+function fromMillis(millis: number): string | undefined {
+  if (!(millis >= 0 && millis <= MAX_EPOCH_MILLIS)) return undefined;
+  return new Date(millis).toISOString();
+}
+
+function checked(text: string): string | undefined {
+  const match = RFC_3339.exec(text);
+  if (match === null) return undefined;
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match.slice(1, 7).map(Number);
+  const offset = Number(match[10] ?? 0) * 60 + Number(match[11] ?? 0);
+  if (hour > 23 || minute > 59 || Number(match[10] ?? 0) > 23 || Number(match[11] ?? 0) > 59)
+    return undefined;
+  if (month < 1 || month > 12 || day < 1 || day > daysIn(year, month)) return undefined;
+  const canonical = text.toUpperCase();
+  if (second < 60) return canonical;
+  // A leap second ends a UTC day (RFC 3339, 5.7). Few readers take ":60", so it is told as the second before it.
+  const utcMinute = hour * 60 + minute - (match[9] === "-" ? -offset : offset);
+  const endsUtcDay = (utcMinute + 2 * 1440) % 1440 === 1439;
+  return second === 60 && endsUtcDay ? canonical.replace(":60", ":59") : undefined;
+}
+
+/** Day 0 of the next month; setUTCFullYear, because Date.UTC takes the years 0 to 99 for 1900 to 1999. */
+function daysIn(year: number, month: number): number {
+  const date = new Date(0);
+  date.setUTCFullYear(year, month, 0);
+  return date.getUTCDate();
+}

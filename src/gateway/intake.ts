@@ -1,0 +1,93 @@
+import { randomUUID } from "node:crypto";
+import type { Message } from "kafkajs";
+import type { Config } from "../config/schema.ts";
+import { createDecoder } from "../events/decode.ts";
+import type { Decoded, OptOutEvent } from "../events/event.ts";
+
+export type Intake =
+  | { ok: true; phone: string; eventId: string; message: Message }
+  | { ok: false; reason: string; detail: string };
+
+export interface IntakeRequest {
+  /** The fields of a form; else the bytes of a JSON object. */
+  body: Buffer | URLSearchParams;
+  /** The header, by which the event is known from then on. */
+  idempotencyKey: string | undefined;
+}
+
+/** The same length as an `eventId` in an event, and what HTTP allows in a header. */
+const IDEMPOTENCY_KEY = /^[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?$/;
+
+/**
+ * A request's body → the record for the events topic, or why not. Read by the relay's own rules, so that what the
+ * gateway takes is not rejected behind it.
+ */
+export function createIntake(normalization: Config["normalization"]): (request: IntakeRequest) => Intake {
+  const decode = createDecoder({ normalization, schemas: null });
+  const read = (value: Buffer): Decoded => {
+    const decoded = decode({ value });
+    return "schemaId" in decoded ? reject("undecodable", "the body is not a JSON object") : decoded;
+  };
+
+  return ({ body, idempotencyKey }) => {
+    if (idempotencyKey !== undefined && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
+      return reject("invalid_field", "Idempotency-Key must be 1 to 256 visible ASCII characters");
+    }
+    const decoded = Buffer.isBuffer(body) ? readJson(body, read) : readForm(body, read);
+    if (!decoded.ok) return { ok: false, reason: decoded.reason, detail: decoded.detail };
+    const { event } = decoded;
+    const eventId = idempotencyKey ?? event.eventId ?? randomUUID();
+    return { ok: true, phone: event.phone, eventId, message: toMessage(event, eventId) };
+  };
+}
+
+const reject = (reason: "undecodable" | "invalid_field" | "invalid_phone" | "empty_value", detail: string) =>
+  ({ ok: false, reason, detail, eventId: null, source: "unknown", occurredAt: null }) as const;
+
+type Read = (value: Buffer) => Decoded;
+
+/** A zero byte would start a schema id, which only records on the topic may have. */
+function readJson(body: Buffer, read: Read): Decoded {
+  if (body.length === 0) return reject("empty_value", "the request has no body");
+  return body[0] === 0 ? reject("undecodable", "the body is not a JSON object") : read(body);
+}
+
+/**
+ * In a form a raw `+` means a blank, and many write `phone=+1…` all the same. A blank before the digits may thus be a
+ * plus or a slip of the keyboard: whichever gives a valid number is meant. If both do, and not the same one, the wrong
+ * person could be taken off the lists, so it is refused.
+ */
+function readForm(form: URLSearchParams, read: Read): Decoded {
+  const names = [...form.keys()];
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) return reject("undecodable", "a field of the form is given more than once");
+  const fields = Object.fromEntries(form);
+  const withPhone = (phone: string): Decoded => read(Buffer.from(JSON.stringify({ ...fields, phone })));
+  const phone = form.get("phone");
+  if (phone === null || !/^ \d/.test(phone)) return read(Buffer.from(JSON.stringify(fields)));
+  const national = withPhone(phone);
+  const international = withPhone(`+${phone.slice(1)}`);
+  if (!international.ok) return national;
+  if (!national.ok || national.event.phone === international.event.phone) return international;
+  return reject(
+    "invalid_phone",
+    "the phone starts with a blank or an unencoded +, and is a valid number either way: write + as %2B",
+  );
+}
+
+/** Normalised already, so what is written names a country and needs no region. */
+function toMessage(event: OptOutEvent, eventId: string): Message {
+  const { phone, source, occurredAt, expiresAt } = event;
+  const value = {
+    eventId,
+    phone,
+    source,
+    ...(occurredAt !== null && { occurredAt }),
+    ...(expiresAt !== null && { expiresAt }),
+  };
+  return {
+    key: phone,
+    value: JSON.stringify(value),
+    headers: { "content-type": "application/json" },
+  };
+}

@@ -1,0 +1,98 @@
+import { type Kafka, type Message, Partitioners, type TopicMessages } from "kafkajs";
+import { OptoutError } from "../errors.ts";
+
+export type { Message, TopicMessages } from "kafkajs";
+
+/** Milliseconds the brokers may take to have a request on all in-sync replicas. */
+const ACKNOWLEDGE_TIMEOUT_MS = 10_000;
+/** Milliseconds for a `send` with all of kafkajs' retries; also a lock on promises that it forgets to settle. */
+const SEND_TIMEOUT_MS = 60_000;
+const DISCONNECT_TIMEOUT_MS = 10_000;
+const RETRY = { initialRetryTime: 100, maxRetryTime: 2_000, retries: 5 };
+/**
+ * kafkajs makes one record batch of everything a request holds for a partition, and brokers refuse one above
+ * `max.message.bytes` (1 MiB unless changed) as a whole, for ever. A quarter is left for framing.
+ */
+const MAX_REQUEST_BYTES = 768 * 1024;
+const RECORD_OVERHEAD_BYTES = 32;
+
+/**
+ * Writes records durably: `send` resolves only once all in-sync replicas have all of them, in at most a minute.
+ * When it rejects, with kafkajs' error as it is or an OptoutError, any of them may nevertheless be there or come later:
+ * send all again. Repeats are harmless here, by `statusId` and idempotency key; that is why the producer is not an
+ * idempotent one, which can wedge in kafkajs.
+ */
+export interface RecordProducer {
+  connect(): Promise<void>;
+  send(records: readonly TopicMessages[]): Promise<void>;
+  disconnect(): Promise<void>;
+}
+
+// Uncompressed: for status records in batches of 50, gzip cost twice the CPU and half again the time. Who wants them small
+// on disk sets the topic's `compression.type`, and the broker does it.
+export function createRecordProducer(kafka: Kafka): RecordProducer {
+  const producer = kafka.producer({
+    createPartitioner: Partitioners.DefaultPartitioner,
+    allowAutoTopicCreation: false,
+    idempotent: false,
+    retry: RETRY,
+  });
+
+  const sendAll = async (records: readonly TopicMessages[]): Promise<void> => {
+    for (const topicMessages of requestsOf(records)) {
+      await producer.sendBatch({ acks: -1, timeout: ACKNOWLEDGE_TIMEOUT_MS, topicMessages });
+    }
+  };
+
+  return {
+    connect: () => producer.connect(),
+    send: (records) => within(sendAll(records), SEND_TIMEOUT_MS, "Kafka has not acknowledged records"),
+    disconnect: () => within(producer.disconnect(), DISCONNECT_TIMEOUT_MS, "Kafka connections did not close"),
+  };
+}
+
+/** Cuts records into requests of bounded size, in their order; one that is larger by itself goes alone. */
+export function requestsOf(records: readonly TopicMessages[]): TopicMessages[][] {
+  const requests: TopicMessages[][] = [];
+  let current: TopicMessages[] = [];
+  let bytes = 0;
+  for (const { topic, messages } of records) {
+    for (const message of messages) {
+      const size = sizeOf(message);
+      if (current.length > 0 && bytes + size > MAX_REQUEST_BYTES) {
+        requests.push(current);
+        current = [];
+        bytes = 0;
+      }
+      const last = current.at(-1);
+      if (last?.topic === topic) last.messages.push(message);
+      else current.push({ topic, messages: [message] });
+      bytes += size;
+    }
+  }
+  if (current.length > 0) requests.push(current);
+  return requests;
+}
+
+function sizeOf({ key, value, headers = {} }: Message): number {
+  const parts = [key, value, ...Object.entries(headers).flat(2)];
+  return parts.reduce<number>(
+    (sum, part) => sum + (part === null || part === undefined ? 0 : Buffer.byteLength(part)),
+    RECORD_OVERHEAD_BYTES,
+  );
+}
+
+async function within<T>(work: Promise<T>, timeout: number, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new OptoutError("kafka_unreachable", `${what} within ${timeout / 1_000} s.`)),
+      timeout,
+    );
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

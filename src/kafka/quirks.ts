@@ -1,0 +1,22 @@
+import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
+
+const CHECK_PENDING_INTERVAL_MS = 10;
+
+/**
+ * kafkajs 2.2.4 asks for a timer of about minus 1.7 trillion milliseconds after every request when nothing is throttled;
+ * Node 24 and later warn of it on stderr. This is the same method without the needless timer: it waits for a throttle to
+ * end, or looks again shortly, and only if requests are queued. Silencing the warning instead would hide everyone else's.
+ */
+export function mendRequestQueue(): void {
+  RequestQueue.prototype.scheduleCheckPendingRequests = function () {
+    if (this.throttleCheckTimeoutId !== null || this.pending.length === 0) return;
+    const throttled = this.throttledUntil - Date.now();
+    this.throttleCheckTimeoutId = setTimeout(
+      () => {
+        this.throttleCheckTimeoutId = null;
+        this.checkPendingRequests();
+      },
+      throttled > 0 ? throttled : CHECK_PENDING_INTERVAL_MS,
+    );
+  };
+}

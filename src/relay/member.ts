@@ -1,0 +1,140 @@
+import type { Admin, Kafka } from "kafkajs";
+import type { Config } from "../config/schema.ts";
+import type { Lane } from "../delivery/lane.ts";
+import { OptoutError } from "../errors.ts";
+import { createDecoder } from "../events/decode.ts";
+import type { SchemaCache } from "../events/schema-cache.ts";
+import { type Committer, createCommitter } from "../kafka/committer.ts";
+import { createGroupConsumer, type GroupConsumer } from "../kafka/consumer.ts";
+import { explainKafkaError } from "../kafka/errors.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import { type Assignment, createAssignment, type Restart } from "./assignment.ts";
+import type { Lease } from "./lease.ts";
+import { createPartition } from "./partition.ts";
+import type { ResultPublisher } from "./result-publisher.ts";
+import { createSlot, type Slot } from "./slot.ts";
+
+/** The relay as a member of the consumer group: records in, batches to the lanes, results out, commits. */
+export interface Member {
+  readonly assignment: Assignment;
+  readonly committer: Committer;
+  readonly consumer: GroupConsumer;
+}
+
+export interface MemberOptions {
+  config: Config;
+  kafka: Kafka;
+  admin: Admin;
+  /** Goes into every idempotency key. */
+  clusterId: string;
+  /** In the configuration's order. */
+  lanes: readonly Lane[];
+  schemas: SchemaCache | null;
+  results: ResultPublisher;
+  lease: Lease;
+  metrics: Metrics;
+  logger: Logger;
+  /** The process can't go on. */
+  onFatal(error: OptoutError): void;
+}
+
+export function createMember(options: MemberOptions): Member {
+  const { config, lanes, schemas, results, lease, metrics, logger, onFatal } = options;
+  const { topics, kafka: kafkaConfig } = config;
+  const environments = lanes.map(({ name }) => name);
+  const decode = createDecoder({ normalization: config.normalization, schemas });
+
+  const makeSlot = (number: number, restart: Restart, signal: AbortSignal): Slot => {
+    const scope = { clusterId: options.clusterId, topic: topics.events, partition: number };
+    const partition = createPartition({
+      scope,
+      environments,
+      limits: config.batching,
+      ...restart,
+      port: {
+        requestCommit: (urgent) => committer.request(urgent),
+        deliver: (environment, { batch }, done) => lanes[environment]?.deliver(scope, batch, done),
+        publish: (sealed) => results.publish(sealed, signal),
+        setPaused: (paused) => slot.setPaused("room", paused),
+        onSealed({ batch }, trigger) {
+          metrics.batchesSealed.inc({ trigger });
+          metrics.batchEntries.observe(batch.entries.length);
+        },
+      },
+      now: () => performance.now(),
+    });
+    const slot: Slot = createSlot({
+      partition,
+      decode,
+      loadSchema: async (id) => schemas?.load(id, signal),
+      pause: () => consumer.pause(number),
+      resume: () => !signal.aborted && consumer.resume(number),
+    });
+    return slot;
+  };
+
+  const assignment = createAssignment({
+    topic: topics.events,
+    groupId: kafkaConfig.groupId,
+    environments,
+    admin: options.admin,
+    consumer: () => consumer,
+    lease,
+    commitsIdle: () => committer.idle(),
+    createSlot: makeSlot,
+    onSuspended: () => {
+      for (const lane of lanes) lane.reset();
+    },
+    onActive: (share) => {
+      for (const lane of lanes) lane.setShare(share);
+    },
+    onRecordsTaken: (partition, count) => metrics.eventsConsumed.inc({ partition: String(partition) }, count),
+    onOffsetsLost: (count) => metrics.offsetsLost.inc(count),
+    onLedgerDiscarded: () => metrics.ledgersDiscarded.inc(),
+    onFatal: (message) => onFatal(new OptoutError("internal", message)),
+    logger,
+  });
+
+  const committer = createCommitter({
+    collect: () =>
+      [...assignment.slots.values()]
+        .map(({ partition }) => partition.snapshot())
+        .filter((snapshot) => snapshot !== undefined),
+    commit: (offsets) => consumer.commit(offsets),
+    onOutcome: (outcome) => metrics.offsetCommits.inc({ outcome }),
+    onFenced: () => assignment.suspend("this member's generation is over"),
+    onFatal: () => onFatal(ledgerRefused()),
+    logger,
+  });
+
+  const onAlive = (): void => {
+    const lapsed = !lease.isHeld;
+    lease.renew();
+    if (lapsed && lease.isHeld) for (const lane of lanes) lane.wake();
+  };
+
+  const onCrashed = (error: Error, restarts: boolean): void => {
+    const { brokers, groupId } = kafkaConfig;
+    const explained = explainKafkaError(error, { brokers, topic: topics.events, groupId });
+    if (restarts) logger.warn({ error: explained.message }, "the Kafka consumer starts again");
+    else onFatal(explained);
+  };
+
+  const consumer: GroupConsumer = createGroupConsumer({
+    kafka: options.kafka,
+    topic: topics.events,
+    groupId: kafkaConfig.groupId,
+    sessionTimeout: kafkaConfig.sessionTimeout,
+    logger,
+    handlers: { ...assignment.handlers(), onAlive, onCrashed },
+  });
+
+  return { assignment, committer, consumer };
+}
+
+const ledgerRefused = (): OptoutError =>
+  new OptoutError(
+    "ledger_capacity",
+    "The broker refuses the ledger in the offset commit as too large. Set offset.metadata.max.bytes of the brokers to 4096 (its default) or more.",
+  );

@@ -1,0 +1,59 @@
+import type { IHeaders, Message } from "kafkajs";
+
+/** A consumed record. `headers` are kafkajs' own: a header that came several times is an array. */
+export interface OriginalRecord {
+  topic: string;
+  partition: number;
+  offset: number | string;
+  key: Buffer | null;
+  value: Buffer | null;
+  headers?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface DeadLetterDetails {
+  /** A code, such as `invalid_phone`. */
+  reason: string;
+  /** In words, without a phone number. */
+  detail: string;
+  /** The environment that refused it; absent if the event went to none. */
+  environment?: string | null | undefined;
+  attempts?: number | null | undefined;
+  httpStatus?: number | null | undefined;
+}
+
+/**
+ * The dead letter of a record: its key, value and headers as they were, and headers that say where it comes from and why
+ * it is here. Of headers with these names, left by an earlier round, the old values go.
+ * The record's own timestamp is not taken over: an old one would let the dead letter expire on arrival.
+ */
+export function deadLetterMessage(original: OriginalRecord, details: DeadLetterDetails): Message {
+  const { environment, attempts, httpStatus } = details;
+  const added: Record<string, string | undefined> = {
+    "__connect.errors.topic": original.topic,
+    "__connect.errors.partition": String(original.partition),
+    "__connect.errors.offset": String(original.offset),
+    "__connect.errors.exception.message": details.detail,
+    "optout.reason": details.reason,
+    "optout.environment": environment ?? undefined,
+    "optout.attempts": attempts?.toString(),
+    "optout.http.status": httpStatus?.toString(),
+  };
+  const kept = Object.entries(original.headers ?? {})
+    .filter(([name]) => !Object.hasOwn(added, name))
+    .map(([name, value]) => [name, sendable(value)]);
+  const own = Object.entries(added).filter(([, value]) => value !== undefined);
+  const headers: IHeaders = Object.fromEntries([...kept, ...own]);
+  return { key: original.key, value: original.value, headers };
+}
+
+/**
+ * What kafkajs can send of what it received. It throws on a null header value, so that becomes an empty one. And it reads
+ * a header named like a member of Object.prototype as an array beginning with that member, which nobody sent.
+ */
+function sendable(value: unknown): Buffer | string | (Buffer | string)[] {
+  if (Array.isArray(value)) return value.filter((item) => typeof item !== "function").map(sendableOne);
+  return sendableOne(value);
+}
+
+const sendableOne = (value: unknown): Buffer | string =>
+  Buffer.isBuffer(value) || typeof value === "string" ? value : Buffer.alloc(0);

@@ -1,0 +1,80 @@
+/**
+ * What `npm test` runs: the unit tests, then the integration tests over one Kafka and one schema registry that they
+ * share. Arguments are parts of file names: `npm test -- ledger` runs the files that have one of them in their name.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { messageOf } from "../src/errors.ts";
+import { startLocalStack } from "../src/local-stack/local-stack.ts";
+
+/** Of one file; it only has to end a test that hangs. */
+const fileWithinMs = 15 * 60_000;
+const stopping = new AbortController();
+const filters = process.argv.slice(2);
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => stopping.abort(new Error(`stopped by ${signal}`)));
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  say(`The tests could not be run: ${messageOf(error)}`);
+  process.exitCode = 1;
+}
+
+async function main(): Promise<number> {
+  const [unit, integration] = await Promise.all([select("unit"), select("integration")]);
+  if (unit.length + integration.length === 0) {
+    say(`No test file has ${filters.map((filter) => `"${filter}"`).join(" or ")} in its name.`);
+    return 1;
+  }
+  const first = unit.length === 0 ? 0 : await runFiles(unit, []);
+  if (integration.length === 0) return first;
+  const second = await runIntegration(integration);
+  return first || second;
+}
+
+async function runIntegration(files: string[]): Promise<number> {
+  const { signal } = stopping;
+  await using stack = await startLocalStack({ onProgress: say, signal });
+  return await runFiles(files, ["--test-concurrency=1"], {
+    OPTOUT_TEST_BROKERS: stack.brokers.join(","),
+    OPTOUT_TEST_REGISTRY_URL: stack.registryUrl ?? "",
+  });
+}
+
+async function select(kind: string): Promise<string[]> {
+  const folder = fileURLToPath(new URL(`./${kind}/`, import.meta.url));
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".test.js")).sort();
+  const wanted = names.filter(
+    (name) => filters.length === 0 || filters.some((filter) => name.includes(filter)),
+  );
+  return wanted.map((name) => join(folder, name));
+}
+
+/** Resolves with an exit code; 1 also when a signal ended the run. */
+async function runFiles(files: string[], flags: string[], env: Record<string, string> = {}): Promise<number> {
+  stopping.signal.throwIfAborted();
+  const args = [
+    "--enable-source-maps",
+    "--test",
+    "--test-reporter=spec",
+    `--test-timeout=${fileWithinMs}`,
+    ...flags,
+    ...files,
+  ];
+  const child = spawn(process.execPath, args, { stdio: "inherit", env: { ...process.env, ...env } });
+  const pass = (): boolean => child.kill("SIGTERM");
+  stopping.signal.addEventListener("abort", pass);
+  const [code] = await once(child, "exit");
+  stopping.signal.removeEventListener("abort", pass);
+  return code ?? 1;
+}
+
+function say(message: string): void {
+  process.stdout.write(`${message}\n`);
+}

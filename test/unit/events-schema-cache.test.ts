@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { ServerResponse } from "node:http";
+import { PassThrough } from "node:stream";
+import { test } from "node:test";
+import { SchemaRegistry } from "@kafkajs/confluent-schema-registry";
+import { createDecoder } from "../../src/events/decode.ts";
+import { avroSchema, cacheFor, drop, json, notFound, registry, schema, usable } from "./events-registry.ts";
+
+const phoneOnly = Buffer.concat([Buffer.from([24]), Buffer.from("+12125550123"), Buffer.alloc(6)]);
+
+test("a schema is fetched once, and then decodes synchronously", async (t) => {
+  const { url, requests } = await registry(t, schema);
+  const cache = cacheFor(t, `${url}/`);
+  assert.equal(cache.get(7), undefined);
+  await cache.load(7);
+  const asked = requests.length;
+  await cache.load(7);
+  assert.equal(requests.length, asked);
+  assert.ok(requests.every((request) => request === "GET /schemas/ids/7"));
+  assert.deepEqual(usable(cache, 7).decode(phoneOnly), {
+    phone: "+12125550123",
+    source: null,
+    eventId: null,
+    region: null,
+    occurredAt: null,
+    expiresAt: null,
+    action: null,
+  });
+});
+
+test("what the library's own serializer writes, the relay's decoder reads", async (t) => {
+  const { url } = await registry(t, schema);
+  const cache = cacheFor(t, url);
+  const decode = createDecoder({
+    normalization: { defaultRegion: "US", regionBySource: {} },
+    schemas: cache,
+  });
+  const value = await new SchemaRegistry({ host: url }).encode(7, {
+    phone: "(212) 555-0123",
+    source: "ivr",
+    expiresAt: "2030-01-01T00:00:00Z",
+  });
+  assert.deepEqual(decode({ value }), { schemaId: 7 });
+  await cache.load(7);
+  const decoded = decode({ value });
+  assert.ok("event" in decoded);
+  assert.equal(decoded.event.phone, "+12125550123");
+  assert.equal(decoded.event.type, "dncl_expiration");
+  const truncated = decode({ value: value.subarray(0, 12) });
+  assert.ok("reason" in truncated && truncated.reason === "undecodable");
+  const bare = decode({ value: value.subarray(0, 5) });
+  assert.ok("reason" in bare && bare.reason === "undecodable");
+});
+
+test("a producer's own Avro schema works: numbers, timestamps and wrapped unions", async (t) => {
+  const own = {
+    type: "record",
+    name: "Own",
+    fields: [
+      { name: "phone", type: ["null", "int", "long"] },
+      { name: "occurredAt", type: { type: "long", logicalType: "timestamp-millis" } },
+    ],
+  };
+  const { url } = await registry(t, json(200, { schema: JSON.stringify(own), schemaType: "AVRO" }));
+  const cache = cacheFor(t, url);
+  await cache.load(1);
+  const value = await new SchemaRegistry({ host: url }).encode(1, {
+    phone: { long: 12125550123 },
+    occurredAt: Date.UTC(2030, 0, 1),
+  });
+  const decode = createDecoder({
+    normalization: { defaultRegion: "US", regionBySource: {} },
+    schemas: cache,
+  });
+  const decoded = decode({ value });
+  assert.ok("event" in decoded, JSON.stringify(decoded));
+  assert.equal(decoded.event.phone, "+12125550123");
+  assert.equal(decoded.event.occurredAt, "2030-01-01T00:00:00.000Z");
+});
+
+test("JSON Schema of any draft and Protobuf decode too", async (t) => {
+  const draft = {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    properties: { at: { format: "odd" } },
+  };
+  const proto = 'syntax = "proto3"; message OptOut { string phone = 1; int64 at = 2; }';
+  const { url } = await registry(t, (response, request) =>
+    request.url?.endsWith("/1")
+      ? json(200, { schema: JSON.stringify(draft), schemaType: "JSON" })(response, request)
+      : json(200, { schema: proto, schemaType: "PROTOBUF" })(response, request),
+  );
+  const cache = cacheFor(t, url);
+  await Promise.all([cache.load(1), cache.load(2)]);
+  assert.deepEqual(usable(cache, 1).decode(Buffer.from('{"phone":{"a":1}}')), { phone: { a: 1 } });
+  assert.throws(() => usable(cache, 1).decode(Buffer.from([0xc3, 0x28])));
+  const message = Buffer.concat([
+    Buffer.from([0, 0x0a, 12]),
+    Buffer.from("+12125550123"),
+    Buffer.from([0x10, 5]),
+  ]);
+  assert.deepEqual(usable(cache, 2).decode(message), { phone: "+12125550123", at: "5" });
+});
+
+test("a schema id the registry doesn't know is remembered for 30 seconds only", async (t) => {
+  const { url, requests } = await registry(t, notFound, schema);
+  let now = 0;
+  const cache = cacheFor(t, url, { now: () => now });
+  await cache.load(7);
+  assert.equal(cache.get(7), "unknown");
+  now = 29_999;
+  await cache.load(7);
+  assert.equal(cache.get(7), "unknown");
+  assert.equal(requests.length, 1);
+  now = 30_000;
+  assert.equal(cache.get(7), undefined);
+  await cache.load(7);
+  assert.ok(usable(cache, 7));
+});
+
+test("a schema that can't be used is told apart from one that isn't there", async (t) => {
+  const broken = { schema: '{"type":"nonsense"}' };
+  const foreign = { schema: "<xsd/>", schemaType: "XSD" };
+  const { url } = await registry(t, (response, request) =>
+    json(200, request.url?.endsWith("/1") ? broken : foreign)(response, request),
+  );
+  const cache = cacheFor(t, url);
+  await Promise.all([cache.load(1), cache.load(2)]);
+  assert.deepEqual([cache.get(1), cache.get(2)], ["unusable", "unusable"]);
+});
+
+test("a schema that refers to one that is gone can't be used", async (t) => {
+  const reference = { name: "optout.Phone", subject: "phone", version: 1 };
+  const { url, requests } = await registry(t, (response, request) =>
+    request.url?.startsWith("/schemas/ids/")
+      ? json(200, { schema: avroSchema, references: [reference] })(response, request)
+      : json(404, { error_code: 40401, message: "Subject 'phone' not found." })(response, request),
+  );
+  const cache = cacheFor(t, url);
+  await cache.load(1);
+  assert.equal(cache.get(1), "unusable");
+  assert.match(requests.at(-1) ?? "", /^GET \/subjects\/phone\/versions\/1\b/);
+});
+
+test("callers that wait for the same id share one request", async (t) => {
+  const { url, requests } = await registry(t, notFound);
+  const cache = cacheFor(t, url);
+  await Promise.all(Array.from({ length: 50 }, () => cache.load(7)));
+  assert.equal(requests.length, 1);
+});
+
+test("a caller that aborts leaves the others waiting, and the last one to leave ends the request", async (t) => {
+  const held: ServerResponse[] = [];
+  const { url, requests } = await registry(t, (response) => held.push(response));
+  const cache = cacheFor(t, url, { requestTimeoutMs: 60_000 });
+  const [first, second] = [new AbortController(), new AbortController()];
+  const loads = [cache.load(7, first.signal), cache.load(7, second.signal)];
+  const outcomes = Promise.allSettled(loads);
+  first.abort(new Error("rebalanced"));
+  await assert.rejects(loads[0] ?? Promise.resolve(), /rebalanced/);
+  while (held.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  const [response] = held;
+  assert.equal(response?.destroyed, false);
+  const closed = once(response ?? new PassThrough(), "close");
+  second.abort();
+  await closed;
+  assert.deepEqual(
+    (await outcomes).map(({ status }) => status),
+    ["rejected", "rejected"],
+  );
+  await assert.rejects(cache.load(7, AbortSignal.abort()));
+  assert.equal(requests.length, 1);
+});
+
+test("closing ends what waits, also between two attempts, and what comes later", async (t) => {
+  const { url } = await registry(t, drop);
+  const cache = cacheFor(t, url, { backoff: { initial: 60_000, maximum: 60_000 }, random: () => 1 });
+  const loads = [cache.load(1), cache.load(2)];
+  const ended = Promise.all(loads.map((load) => assert.rejects(load)));
+  cache.close();
+  await ended;
+  await assert.rejects(cache.load(3), /closed/);
+});
+
+test("credentials are sent with every request", async (t) => {
+  const seen: (string | undefined)[] = [];
+  const { url } = await registry(t, (response, request) => {
+    seen.push(request.headers.authorization);
+    schema(response, request);
+  });
+  const cache = cacheFor(t, url, { registry: { url, username: "relay", password: "s3cret" } });
+  await cache.load(7);
+  const expected = `Basic ${Buffer.from("relay:s3cret").toString("base64")}`;
+  assert.deepEqual([...new Set(seen)], [expected]);
+});
+
+test("at most 1,000 ids are remembered, the most recently used", async (t) => {
+  const { url } = await registry(t, notFound);
+  const cache = cacheFor(t, url);
+  await cache.load(1);
+  for (let id = 2; id <= 1001; id += 1) {
+    cache.get(1);
+    await cache.load(id);
+  }
+  assert.equal(cache.get(1), "unknown");
+  assert.equal(cache.get(2), undefined);
+  assert.equal(cache.get(1001), "unknown");
+});

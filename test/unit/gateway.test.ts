@@ -1,0 +1,256 @@
+import assert from "node:assert/strict";
+import { connect } from "node:net";
+import { test } from "node:test";
+import type { TopicMessages } from "kafkajs";
+import { OptoutError } from "../../src/errors.ts";
+import { createGateway, type GatewayOptions } from "../../src/gateway/gateway.ts";
+import { createLogger } from "../../src/observability/logger.ts";
+import { waitFor } from "../support/wait.ts";
+
+interface Setup extends Partial<Pick<GatewayOptions, "patience" | "maxInFlight" | "checkKafka">> {
+  apiKeys?: string[];
+  send?: (records: readonly TopicMessages[]) => Promise<void>;
+}
+
+async function gatewayWith({ apiKeys = [], send = async () => {}, ...more }: Setup = {}) {
+  const sent: { topic: string; key: unknown; value: unknown }[] = [];
+  const logs: string[] = [];
+  const gateway = await createGateway({
+    config: {
+      gateway: { host: "127.0.0.1", port: 0, apiKeys },
+      kafka: { brokers: ["kafka:9092"], clientId: "c", groupId: "g", ssl: false, sessionTimeout: 10_000 },
+      topics: { events: "events", status: "status", deadLetter: "dead" },
+      normalization: { defaultRegion: "US", regionBySource: {} },
+    },
+    producer: {
+      send: async (records) => {
+        await send(records);
+        for (const { topic, messages } of records) {
+          for (const { key, value } of messages) sent.push({ topic, key, value: JSON.parse(String(value)) });
+        }
+      },
+    },
+    logger: createLogger({ level: "debug", format: "json" }, { write: (line) => logs.push(line) }),
+    checkKafka: async () => {},
+    ...more,
+  });
+  const post = (body: unknown, headers: Record<string, string> = {}) =>
+    fetch(`${gateway.url}/opt-out`, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...headers },
+      body: typeof body === "string" ? body : JSON.stringify(body),
+    });
+  return { gateway, sent, logs, post, [Symbol.asyncDispose]: () => gateway.close() };
+}
+
+const bodyOf = async (response: Response): Promise<Record<string, unknown>> =>
+  JSON.parse(await response.text());
+
+const optOut = { phone: "(212) 555-0123", source: "web" };
+
+/** A promise and the function that resolves it. */
+function gate() {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open: () => open() };
+}
+
+test("202 comes only once Kafka has the event", async () => {
+  const kafka = gate();
+  await using setup = await gatewayWith({ send: () => kafka.opened });
+  let answered = false;
+  const response = setup.post(optOut, { "idempotency-key": "call-7" }).then((result) => {
+    answered = true;
+    return result;
+  });
+  await fetch(`${setup.gateway.url}/livez`);
+  assert.equal(answered, false);
+  kafka.open();
+  const result = await response;
+  assert.equal(result.status, 202);
+  assert.deepEqual(await result.json(), { status: "queued", phone: "+12125550123", eventId: "call-7" });
+  assert.deepEqual(setup.sent, [
+    {
+      topic: "events",
+      key: "+12125550123",
+      value: { eventId: "call-7", phone: "+12125550123", source: "web" },
+    },
+  ]);
+});
+
+test("a form gets the same answer", async () => {
+  await using setup = await gatewayWith();
+  const response = await setup.post("phone=2125550123&source=ivr", {
+    "content-type": "application/x-www-form-urlencoded",
+  });
+  assert.equal(response.status, 202);
+  assert.equal(setup.sent.length, 1);
+});
+
+test("an invalid phone is 400 with the reason, and reaches no topic", async () => {
+  await using setup = await gatewayWith();
+  const response = await setup.post({ phone: "555-0123", source: "web" });
+  assert.equal(response.status, 400);
+  const { status, reason, detail } = await bodyOf(response);
+  assert.equal(status, "rejected");
+  assert.equal(reason, "invalid_phone");
+  assert.equal(typeof detail, "string");
+  assert.deepEqual(setup.sent, []);
+});
+
+test("keys are asked for when there are any, in either header", async () => {
+  await using setup = await gatewayWith({ apiKeys: ["first", "second"] });
+  const refused = await setup.post(optOut);
+  assert.equal(refused.status, 401);
+  assert.match(refused.headers.get("www-authenticate") ?? "", /^Bearer/);
+  assert.equal((await setup.post(optOut, { "x-api-key": "firs" })).status, 401);
+  assert.equal((await setup.post(optOut, { authorization: "Basic second" })).status, 401);
+  assert.equal((await setup.post(optOut, { "x-api-key": "second" })).status, 202);
+  assert.equal((await setup.post(optOut, { authorization: "Bearer first" })).status, 202);
+  assert.equal((await fetch(`${setup.gateway.url}/livez`)).status, 200);
+});
+
+test("a stranger is refused before the body is looked at", async () => {
+  await using setup = await gatewayWith({ apiKeys: ["first"] });
+  assert.equal((await setup.post("x".repeat(20_000))).status, 401);
+  assert.equal((await setup.post("<x/>", { "content-type": "text/xml" })).status, 401);
+});
+
+test("other methods are 405, other paths 404, other types 415, large bodies 413", async () => {
+  await using setup = await gatewayWith();
+  for (const method of ["GET", "PUT", "DELETE", "HEAD"]) {
+    const response = await fetch(`${setup.gateway.url}/opt-out`, { method });
+    assert.equal(response.status, 405, method);
+    assert.equal(response.headers.get("allow"), "POST");
+  }
+  assert.equal((await fetch(`${setup.gateway.url}/other`)).status, 404);
+  const xml = await setup.post("<phone/>", { "content-type": "text/xml" });
+  assert.equal(xml.status, 415);
+  assert.equal((await bodyOf(xml)).reason, "unsupported_media_type");
+  const large = await setup.post({ ...optOut, note: "x".repeat(16 * 1024) });
+  assert.equal(large.status, 413);
+  assert.equal((await bodyOf(large)).reason, "too_large");
+  assert.equal((await setup.post("")).status, 400);
+  assert.equal((await fetch(`${setup.gateway.url}/opt-out`, { method: "POST" })).status, 400);
+  assert.deepEqual(setup.sent, []);
+});
+
+test("503 with Retry-After when Kafka refuses", async () => {
+  await using setup = await gatewayWith({
+    send: () => Promise.reject(new OptoutError("kafka_unreachable", "no brokers")),
+  });
+  const response = await setup.post(optOut);
+  assert.equal(response.status, 503);
+  assert.equal(response.headers.get("retry-after"), "5");
+  assert.equal((await bodyOf(response)).reason, "kafka_unavailable");
+  assert.match(setup.logs.join(""), /Kafka takes no opt-outs.*/);
+});
+
+test("503 when Kafka is too slow, and when too many wait for it, until it has caught up", async () => {
+  const kafka = gate();
+  await using setup = await gatewayWith({ send: () => kafka.opened, patience: 50, maxInFlight: 2 });
+  const late = await Promise.all([setup.post(optOut), setup.post(optOut)]);
+  assert.deepEqual(
+    late.map(({ status }) => status),
+    [503, 503],
+  );
+  const started = performance.now();
+  assert.equal((await setup.post(optOut)).status, 503);
+  assert.ok(performance.now() - started < 5_000);
+  kafka.open();
+  await waitFor("the late records to be sent", () => setup.sent.length === 2);
+  assert.equal((await setup.post(optOut)).status, 202);
+  assert.match(setup.logs.join(""), /Kafka takes opt-outs again/);
+});
+
+test("an outage is logged once, and no log line holds a number", async () => {
+  await using setup = await gatewayWith({ send: () => Promise.reject(new Error("down")) });
+  for (let n = 0; n < 5; n += 1) await setup.post(optOut);
+  assert.equal(setup.logs.length, 1);
+  assert.doesNotMatch(setup.logs.join(""), /2125550123|555-0123/);
+});
+
+test("requests are counted by status", async () => {
+  await using setup = await gatewayWith();
+  await setup.post(optOut);
+  await setup.post(optOut);
+  await setup.post({});
+  await setup.post("<x/>", { "content-type": "text/xml" });
+  await fetch(`${setup.gateway.url}/opt-out`);
+  await fetch(`${setup.gateway.url}/livez`);
+  const metrics = await (await fetch(`${setup.gateway.url}/metrics`)).text();
+  const counted = metrics.split("\n").filter((line) => line.startsWith("optout_gateway_requests_total{"));
+  assert.deepEqual(counted.sort(), [
+    'optout_gateway_requests_total{status="202"} 2',
+    'optout_gateway_requests_total{status="400"} 1',
+    'optout_gateway_requests_total{status="405"} 1',
+    'optout_gateway_requests_total{status="415"} 1',
+  ]);
+});
+
+test("readiness says why not, liveness doesn't depend on Kafka", async () => {
+  let reason: string | undefined = "Can't reach Kafka at kafka:9092.";
+  await using setup = await gatewayWith({
+    checkKafka: async () => {
+      if (reason !== undefined) throw new OptoutError("kafka_unreachable", reason);
+    },
+  });
+  const unready = await fetch(`${setup.gateway.url}/readyz`);
+  assert.equal(unready.status, 503);
+  assert.deepEqual(await unready.json(), { status: "unavailable", reason });
+  assert.equal((await fetch(`${setup.gateway.url}/livez`)).status, 200);
+  reason = undefined;
+  await waitFor("readiness", async () => (await fetch(`${setup.gateway.url}/readyz`)).status === 200);
+});
+
+test("closing lets a request that is under way finish, and takes no other", async () => {
+  const kafka = gate();
+  const under = gate();
+  const setup = await gatewayWith({
+    send: () => {
+      under.open();
+      return kafka.opened;
+    },
+  });
+  const response = setup.post(optOut);
+  await under.opened;
+  const closed = setup.gateway.close();
+  const { port } = new URL(setup.gateway.url);
+  await waitFor("the port to be closed", () => isClosed(Number(port)));
+  kafka.open();
+  assert.equal((await response).status, 202);
+  await closed;
+});
+
+const isClosed = (port: number) =>
+  new Promise<boolean>((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.on("error", () => resolve(true));
+  });
+
+test("a port that is taken is told by the key to change", async () => {
+  await using setup = await gatewayWith();
+  const { port } = new URL(setup.gateway.url);
+  const second = createGateway({
+    config: {
+      gateway: { host: "127.0.0.1", port: Number(port), apiKeys: [] },
+      kafka: { brokers: ["kafka:9092"], clientId: "c", groupId: "g", ssl: false, sessionTimeout: 10_000 },
+      topics: { events: "events", status: "status", deadLetter: "dead" },
+      normalization: { defaultRegion: "US", regionBySource: {} },
+    },
+    producer: { send: async () => {} },
+    logger: createLogger({ level: "silent", format: "json" }),
+    checkKafka: async () => {},
+  });
+  await assert.rejects(second, (error: unknown) => {
+    assert.ok(error instanceof OptoutError);
+    assert.equal(error.code, "configuration");
+    assert.match(error.message, /can't listen on 127\.0\.0\.1:\d+.*gateway\.port/);
+    return true;
+  });
+});

@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { OptoutError } from "../../src/errors.ts";
+import { readPackageFile } from "../../src/package-files.ts";
+import type { Registry } from "../../src/registry/registry.ts";
+import { STATUS_AVRO } from "../../src/registry/subjects.ts";
+import { createStatusEncoder, type StatusRecord } from "../../src/results/status.ts";
+
+const record: StatusRecord = {
+  statusId: "opt-out-events:3:42",
+  outcome: "partially_delivered",
+  eventId: "event-1",
+  phone: "+12125550123",
+  source: "web",
+  reason: "refused_by_environment",
+  detail: "refused by us-west (HTTP 422)",
+  idempotencyKey: "opt-out-events:3:40-49:0123456789abcdef",
+  origin: { topic: "opt-out-events", partition: 3, offset: 42, timestamp: "2026-01-02T03:04:05.678Z" },
+  environments: [
+    {
+      name: "production",
+      outcome: "accepted",
+      attempts: 2,
+      httpStatus: 201,
+      requestId: "r-1",
+      acknowledgedAt: "2026-01-02T03:04:06.000Z",
+    },
+    {
+      name: "us-west",
+      outcome: "rejected",
+      attempts: null,
+      httpStatus: null,
+      requestId: null,
+      acknowledgedAt: null,
+    },
+  ],
+  occurredAt: null,
+  completedAt: "2026-01-02T03:04:06.001Z",
+};
+
+test("without a registry a status record is JSON and needs no preparation", async () => {
+  const encoder = createStatusEncoder({ registry: null, topic: "status" });
+  assert.deepEqual(JSON.parse(String(encoder.encode(record))), record);
+  await encoder.prepare();
+});
+
+test("with a registry it is encoded by the schema registered for the topic's values", async () => {
+  const registered: string[][] = [];
+  const registry: Registry = {
+    registerSchema: async (subject, avsc) => {
+      registered.push([subject, avsc]);
+      return 5;
+    },
+    serializer: async (id) => (value) => Buffer.from(`${id} ${JSON.stringify(value)}`),
+  };
+  const encoder = createStatusEncoder({ registry, topic: "status" });
+  await encoder.prepare();
+  assert.deepEqual(registered, [["status-value", readPackageFile(STATUS_AVRO)]]);
+  assert.equal(String(encoder.encode(record)), `5 ${JSON.stringify(record)}`);
+});
+
+test("encoding before the schema is known is a defect that is told, and preparing can be tried again", async () => {
+  let answers = 0;
+  const registry: Registry = {
+    registerSchema: async () => {
+      answers += 1;
+      if (answers === 1) throw new OptoutError("registry_unreachable", "not now");
+      return 5;
+    },
+    serializer: async () => () => Buffer.from("encoded"),
+  };
+  const encoder = createStatusEncoder({ registry, topic: "status", schema: "{}" });
+  await assert.rejects(encoder.prepare(), /not now/);
+  assert.throws(() => encoder.encode(record), /before its schema was known/);
+  await encoder.prepare();
+  assert.equal(String(encoder.encode(record)), "encoded");
+});
+
+/** The property names of a JSON schema's object, the required ones, and the same for what it holds. */
+function namesOf(schema: { properties: Record<string, object>; required: string[] }) {
+  return { all: Object.keys(schema.properties).sort(), required: [...schema.required].sort() };
+}
+
+test("the JSON schema describes the record: the same fields, all of them required", () => {
+  const schema = JSON.parse(readPackageFile("schemas/opt-out-status.schema.json"));
+  const pairs = [
+    [schema, record],
+    [schema.properties.origin, record.origin],
+    [schema.properties.environments.items, record.environments[0]],
+  ] as const;
+  for (const [described, value] of pairs) {
+    const names = Object.keys(value ?? {}).sort();
+    assert.deepEqual(namesOf(described), { all: names, required: names });
+  }
+});
+
+test("the Avro schema describes the same fields as the JSON schema", () => {
+  const avro = JSON.parse(readPackageFile(STATUS_AVRO));
+  const fields = (described: { fields: { name: string }[] }) =>
+    described.fields.map(({ name }) => name).sort();
+  const find = (name: string) => avro.fields.find((field: { name: string }) => field.name === name).type;
+  assert.deepEqual(fields(avro), Object.keys(record).sort());
+  assert.deepEqual(fields(find("origin")), Object.keys(record.origin).sort());
+  assert.deepEqual(fields(find("environments").items), Object.keys(record.environments[0] ?? {}).sort());
+});
