@@ -3,6 +3,7 @@ import { type BackoffLimits, backoff } from "./retry.ts";
 /** Why a lane is closed. */
 export type ClosedReason =
   | "unavailable"
+  | "short_answers"
   | "retry_after"
   | "token_unavailable"
   | "credentials_refused"
@@ -37,7 +38,7 @@ export interface Circuit {
   /** The environment answered about the entries. True if that reopened the lane. */
   succeeded(now: number): boolean;
   /** One attempt failed in a way that time may heal. */
-  failed(now: number): void;
+  failed(reason: "unavailable" | "short_answers", now: number): void;
   /** Closes at once: for `wait` milliseconds if given, else by backoff. */
   close(reason: ClosedReason, now: number, wait?: number): void;
 }
@@ -73,9 +74,9 @@ export function createCircuit(limits: BackoffLimits, random: () => number): Circ
       closure = undefined;
       return wasClosed;
     },
-    failed(now) {
+    failed(reason, now) {
       failuresInARow++;
-      if (closure !== undefined || failuresInARow >= FAILURES_TO_CLOSE) close("unavailable", now);
+      if (closure !== undefined || failuresInARow >= FAILURES_TO_CLOSE) close(reason, now);
     },
     close,
   };
@@ -84,6 +85,8 @@ export function createCircuit(limits: BackoffLimits, random: () => number): Circ
 export const CLOSED_MESSAGES: Record<ClosedReason, string> = {
   unavailable:
     "lane closed: the environment doesn't answer or answers with errors; it is retried without end",
+  short_answers:
+    "lane closed: the environment answers with success but doesn't say that it took the entries; check that baseUrl of this environment is the API's address",
   retry_after: "lane closed: the environment asked to wait",
   token_unavailable: "lane closed: the token server doesn't give a token; it is retried without end",
   credentials_refused:

@@ -8,7 +8,7 @@ export interface Gate {
   closure(): Closure | undefined;
   /** The environment answered about the entries. True if that reopened the lane. */
   succeeded(): boolean;
-  failed(): void;
+  failed(reason: "unavailable" | "short_answers"): void;
   /** `wait` in milliseconds: what the environment asked for. `httpStatus`: the answer that closes the lane. */
   close(reason: ClosedReason, why?: { wait?: number; httpStatus?: number }): void;
 }
@@ -51,9 +51,9 @@ export function createGate(options: GateOptions): Gate {
       if (reopened) logger.info({ environment }, "lane open again");
       return reopened;
     },
-    failed() {
+    failed(reason) {
       const before = circuit.closure();
-      circuit.failed(now());
+      circuit.failed(reason, now());
       announce(before);
     },
     close(reason, { wait, httpStatus } = {}) {

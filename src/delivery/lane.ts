@@ -159,7 +159,7 @@ export function createLane(options: LaneOptions): Lane {
     if (signal.aborted) return;
     events.onAttempt(answer?.verdict.kind ?? "error", (now() - startedAt) / 1000);
     if (answer === undefined) {
-      gate.failed();
+      gate.failed("unavailable");
       retryLater(part);
     } else {
       apply(part, answer, token);
@@ -182,9 +182,13 @@ export function createLane(options: LaneOptions): Lane {
         else split(part);
         break;
       case "short":
-        reopen();
-        if (isSingle(part)) retryLater(part);
-        else split(part);
+        // Of many entries some may have been taken; of one, none was. An address that answers everything so is a wrong one.
+        if (isSingle(part)) {
+          gate.failed("short_answers");
+          retryLater(part);
+        } else {
+          split(part);
+        }
         break;
       case "unauthorized":
         tokens.invalidate(token);
@@ -197,7 +201,7 @@ export function createLane(options: LaneOptions): Lane {
         break;
       case "unavailable":
         if (verdict.retryAfter === undefined) {
-          gate.failed();
+          gate.failed("unavailable");
           retryLater(part);
         } else {
           backlog.pushFront(part);

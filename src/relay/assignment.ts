@@ -32,6 +32,11 @@ export interface Assignment {
   >;
   /** This member's generation is over, though the client doesn't know yet. */
   suspend(reason: string): void;
+  /**
+   * Takes note of a partition's bounds, every now and then. Records that expired unread are noticed here if nothing comes
+   * after them, or while reading is paused; else by the gap before the next record.
+   */
+  observe(partition: number, low: number, high: number): void;
   /** Takes no further assignment. */
   close(): void;
 }
@@ -71,6 +76,9 @@ export function createAssignment(options: AssignmentOptions): Assignment {
   let phase: Assignment["phase"] = "suspended";
   let epoch = new AbortController();
   let closed = false;
+  /** Where reading was at the last look at the bounds. */
+  const positions = new WeakMap<Slot, number>();
+  const startingAnew = new WeakSet<Slot>();
 
   const suspend = (reason: string): void => {
     epoch.abort();
@@ -183,17 +191,24 @@ export function createAssignment(options: AssignmentOptions): Assignment {
   };
 
   const startAnew = async (partition: number, expected: number, signal: AbortSignal): Promise<void> => {
-    const watermarks = await persistently("reading the partition's bounds", signal, readWatermarks);
     const slot = slots.get(partition);
+    if (slot === undefined) return;
+    startingAnew.add(slot);
+    const watermarks = await persistently("reading the partition's bounds", signal, readWatermarks);
+    startingAnew.delete(slot);
     const bounds = watermarks?.get(partition);
-    if (slot === undefined || bounds === undefined) return;
+    if (bounds === undefined) return;
     if (expected > bounds.high) {
       options.onFatal(
         `Partition ${partition} of "${topic}" ends at ${bounds.high}, before offset ${expected} that was read already: the topic was created anew or truncated. Start the relay again: it reads the topic from its beginning.`,
       );
       return;
     }
-    const position = Math.max(expected, bounds.low);
+    resumeAt(partition, slot, expected, Math.max(expected, bounds.low));
+  };
+
+  /** Reads on at `position`; what lies between it and `expected` is lost. */
+  const resumeAt = (partition: number, slot: Slot, expected: number, position: number): void => {
     if (position > expected) {
       lost(partition, expected, position);
       slot.partition.advance(position);
@@ -210,6 +225,15 @@ export function createAssignment(options: AssignmentOptions): Assignment {
       return phase;
     },
     suspend,
+    observe(partition, low, high) {
+      const slot = slots.get(partition);
+      if (slot === undefined) return;
+      slot.highWatermark = Math.max(slot.highWatermark ?? 0, high);
+      const { position } = slot.partition;
+      const isIdle = positions.get(slot) === position && !startingAnew.has(slot);
+      positions.set(slot, position);
+      if (low > position && isIdle) resumeAt(partition, slot, position, low);
+    },
     close() {
       closed = true;
     },

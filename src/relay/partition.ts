@@ -98,7 +98,7 @@ export function createPartition(options: PartitionOptions): Partition {
   const trySeal = (trigger: SealTrigger): boolean => {
     const { first } = batcher;
     if (!sealing || first === undefined) return false;
-    const withOpen = [...sealed, { first, last: position - 1 }];
+    const withOpen = [...sealed, { first, last: position - 1 }, ...recutter.ranges];
     if (ledgerUsedRatio(base, withOpen, environments.length) > 1) return false;
     clearTimeout(timer);
     const batch = sealedBatch(batcher.cut(), environments.length);

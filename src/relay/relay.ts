@@ -127,11 +127,10 @@ export function createRelay(config: Config, options: { logger: Logger; version: 
         ),
       );
     }
-    const { slots } = running.assignment;
-    if (slots.size === 0) return;
-    for (const { partition, high } of await admin.fetchTopicOffsets(topics.events)) {
-      const slot = slots.get(partition);
-      if (slot !== undefined) slot.highWatermark = Math.max(slot.highWatermark ?? 0, Number(high));
+    const { assignment } = running;
+    if (assignment.slots.size === 0) return;
+    for (const { partition, low, high } of await admin.fetchTopicOffsets(topics.events)) {
+      assignment.observe(partition, Number(low), Number(high));
     }
   };
   let monitorTimer: NodeJS.Timeout | undefined;

@@ -1,5 +1,10 @@
 import fc from "fast-check";
-import { type Batch, type BatchScope, createBatchBuilder, type SourceRecord } from "../../src/batching/batch.ts";
+import {
+  type Batch,
+  type BatchScope,
+  createBatchBuilder,
+  type SourceRecord,
+} from "../../src/batching/batch.ts";
 import type { BatchLimits, CutBatch } from "../../src/batching/batcher.ts";
 import { createBatcher } from "../../src/batching/batcher.ts";
 import type { Decoded } from "../../src/events/event.ts";
@@ -52,7 +57,7 @@ export const rejected: Decoded = {
 export const phoneOf = (index: number): string => `+1212555${String(index).padStart(4, "0")}`;
 
 export const build = (events: readonly Input[], scope = SCOPE): Batch => {
-  export const builder = createBatchBuilder(scope);
+  const builder = createBatchBuilder(scope);
   for (const { record, decoded } of events) builder.add(record, decoded);
   return builder.build();
 };

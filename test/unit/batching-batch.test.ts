@@ -2,7 +2,16 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { askedAt, type Batch, createBatchBuilder, type Entry } from "../../src/batching/batch.ts";
-import { inputs, optOut, phoneOf, recordAt, rejected, SCOPE } from "./batching-arbitraries.ts";
+import {
+  batchOf,
+  build,
+  inputs,
+  optOut,
+  phoneOf,
+  recordAt,
+  rejected,
+  SCOPE,
+} from "./batching-arbitraries.ts";
 
 const expirationOf = (batch: Batch): string | undefined => batch.entries[0]?.expirationDate;
 

@@ -198,7 +198,10 @@ test("without a file and without variables the message says what is missing and 
     }
     return "";
   })();
-  assert.match(message, /No configuration file was named \(--config FILE or OPTOUT_CONFIG\).* has 2 problems/);
+  assert.match(
+    message,
+    /No configuration file was named \(--config FILE or OPTOUT_CONFIG\).* has 2 problems/,
+  );
   assert.match(message, /kafka is missing: expected a mapping with the keys brokers,/);
   assert.match(message, /environments is missing: expected a list of environments, at least one/);
 });

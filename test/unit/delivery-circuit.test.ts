@@ -16,9 +16,9 @@ describe("circuit", () => {
 
   test("four failures in a row leave it open, the fifth closes it", () => {
     const circuit = circuitOf();
-    for (let count = 0; count < 4; count++) circuit.failed(0);
+    for (let count = 0; count < 4; count++) circuit.failed("unavailable", 0);
     assert.equal(circuit.allowed(64, 0), 64);
-    circuit.failed(0);
+    circuit.failed("unavailable", 0);
     assert.equal(circuit.allowed(64, 0), 0);
     assert.deepEqual(circuit.closure(), { reason: "unavailable", since: 0, until: 1_000 });
   });
@@ -26,7 +26,7 @@ describe("circuit", () => {
   test("failures with successes between never close it", () => {
     const circuit = circuitOf();
     for (let count = 0; count < 100; count++) {
-      circuit.failed(count);
+      circuit.failed("unavailable", count);
       if (count % 4 === 3) assert.equal(circuit.succeeded(count), false, "it was open all the time");
     }
     assert.equal(circuit.closure(), undefined);
@@ -37,7 +37,7 @@ describe("circuit", () => {
     circuit.close("misconfigured", 0);
     assert.equal(circuit.allowed(64, 999), 0);
     assert.equal(circuit.allowed(64, 1_000), 1);
-    circuit.failed(1_000);
+    circuit.failed("unavailable", 1_000);
     assert.equal(circuit.allowed(64, 2_999), 0);
     assert.equal(circuit.allowed(64, 3_000), 1);
     assert.equal(circuit.succeeded(3_000), true);
@@ -65,7 +65,7 @@ describe("circuit", () => {
     const circuit = circuitOf();
     circuit.close("unavailable", 0);
     for (let now = 1; now < 1_000; now += 10) {
-      circuit.failed(now);
+      circuit.failed("unavailable", now);
       circuit.close("misconfigured", now);
     }
     assert.deepEqual(circuit.closure(), { reason: "unavailable", since: 0, until: 1_000 });
@@ -115,7 +115,7 @@ describe("circuit", () => {
           let heldUntil = 0;
           for (const { kind, pause, wait } of history) {
             now += pause;
-            if (kind === "failed") circuit.failed(now);
+            if (kind === "failed") circuit.failed("unavailable", now);
             if (kind === "succeeded") circuit.succeeded(now);
             if (kind === "close") circuit.close("misconfigured", now);
             if (kind === "hold") {

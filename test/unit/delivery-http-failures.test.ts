@@ -167,7 +167,7 @@ describe("http client: sockets", () => {
       if (kind === 2) response.writeHead(200, { "content-length": "50" }).write("x");
       if (kind === 3) response.writeHead(201).end("{}");
     });
-    const client = createHttpClient({ connections: 8, timeout: 200 });
+    const client = createHttpClient({ connections: 8, timeout: 500 });
     const settled = await Promise.allSettled(Array.from({ length: 40 }, () => post(client, url)));
     const statuses = settled.map((result) =>
       result.status === "fulfilled" ? result.value.status : "failed",

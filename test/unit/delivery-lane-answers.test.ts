@@ -84,6 +84,19 @@ describe("lane: short and unreadable successes", () => {
     });
   }
 
+  test("an address that answers everything so closes the lane, and is probed by one request at a time", async (t) => {
+    const { settle, advance, deliver, requests, lane } = createFixture(t, {
+      respond: () => ({ status: 200, body: "<html><body>Welcome</body></html>" }),
+    });
+    deliver(batchOf(8));
+    await settle();
+    assert.equal(lane.state().closure?.reason, "short_answers");
+    const before = requests.length;
+    await advance(600_000, 1_000);
+    const probes = requests.length - before;
+    assert.ok(probes >= 5 && probes <= 30, `${probes} requests in ten minutes`);
+  });
+
   test("several entries are split at once, to find what was not taken", async (t) => {
     const { settle, deliver, requests } = createFixture(t, {
       respond: inTurn({ status: 201, body: JSON.stringify({ success: true, entriesProcessed: 3 }) }),
