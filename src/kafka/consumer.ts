@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Batch, type Consumer, type Kafka, type KafkaMessage, PartitionAssigners } from "kafkajs";
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
@@ -15,6 +16,8 @@ import { kafkaErrorType } from "./errors.ts";
  */
 export interface GroupConsumer {
   run(): Promise<void>;
+  /** After a crash that kafkajs doesn't restart from: runs once more, trying until it does or `stop` is called. */
+  runAgain(): void;
   /** Where to go on reading a partition of the current assignment. */
   start(partition: number, offset: number): void;
   pause(partition: number): void;
@@ -64,6 +67,7 @@ export interface GroupConsumerOptions {
 const MAX_WAIT_MS = 250;
 const MAX_HEARTBEAT_INTERVAL_MS = 3_000;
 const MAX_BYTES_PER_PARTITION = 1024 * 1024;
+const RUN_AGAIN_MS = 1_000;
 
 /** kafkajs knows the offset that a batch was asked for, but its types don't. */
 type FetchedBatch = Batch & { fetchedOffset?: string };
@@ -83,6 +87,7 @@ export function createGroupConsumer(options: GroupConsumerOptions): GroupConsume
   const cursors = new Map<number, Cursor>();
   let assigned: readonly number[] = [];
   let epoch = 0;
+  let stopped = false;
   let commitFunction: CommitFunction | undefined;
 
   const suspend = (reason: string): void => {
@@ -193,25 +198,41 @@ export function createGroupConsumer(options: GroupConsumerOptions): GroupConsume
     if (isWhole) handlers.onAdvanced(partition, cursor.position);
   }
 
+  const run = async (): Promise<void> => {
+    await consumer.connect();
+    await consumer.subscribe({ topic, fromBeginning: true });
+    if (stopped) return;
+    await consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: 1,
+      eachBatch: async ({ batch, resolveOffset, commitOffsetsIfNecessary }) => {
+        commitFunction = commitOffsetsIfNecessary as CommitFunction;
+        try {
+          await onBatch(batch, resolveOffset);
+        } catch (error) {
+          // An error of certain types that escapes ends the consumer for good. Nothing was resolved: it is read again.
+          logger.error({ partition: batch.partition, error: messageOf(error) }, "reading records failed");
+        }
+      },
+    });
+  };
+
+  const runAgain = async (): Promise<void> => {
+    while (!stopped) {
+      await sleep(RUN_AGAIN_MS);
+      try {
+        await run();
+        return;
+      } catch (error) {
+        logger.debug({ error: messageOf(error) }, "the Kafka consumer doesn't start yet");
+      }
+    }
+  };
+
   return {
-    async run() {
-      await consumer.connect();
-      await consumer.subscribe({ topic, fromBeginning: true });
-      await consumer.run({
-        autoCommit: false,
-        eachBatchAutoResolve: false,
-        partitionsConsumedConcurrently: 1,
-        eachBatch: async ({ batch, resolveOffset, commitOffsetsIfNecessary }) => {
-          commitFunction = commitOffsetsIfNecessary as CommitFunction;
-          try {
-            await onBatch(batch, resolveOffset);
-          } catch (error) {
-            // An error of certain types that escapes ends the consumer for good. Nothing was resolved: it is read again.
-            logger.error({ partition: batch.partition, error: messageOf(error) }, "reading records failed");
-          }
-        },
-      });
-    },
+    run,
+    runAgain: () => void runAgain(),
     start(partition, offset) {
       cursors.set(partition, { position: offset, filteredUntil: undefined });
       seek(partition, offset);
@@ -232,7 +253,10 @@ export function createGroupConsumer(options: GroupConsumerOptions): GroupConsume
       }));
       await commitFunction({ topics: [{ topic, partitions }] });
     },
-    stop: () => consumer.disconnect(),
+    stop() {
+      stopped = true;
+      return consumer.disconnect();
+    },
   };
 }
 

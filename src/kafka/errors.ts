@@ -182,21 +182,21 @@ function ofConnection(failure: Failure, { brokers }: KafkaErrorContext): Explana
     broker !== undefined && !brokers.includes(broker)
       ? " That address isn't in kafka.brokers: the brokers advertise it (advertised.listeners), so it must be reachable from here."
       : "";
-  const others = broker !== undefined && brokers.length > 1 ? ` kafka.brokers: ${brokers.join(", ")}.` : "";
-  const unreachable = (what: string): Explanation => ["kafka_unreachable", what + advertised + others];
+  const configured = brokers.length > 1 ? `kafka.brokers (${brokers.join(", ")})` : "kafka.brokers";
+  const unreachable = (what: string): Explanation => ["kafka_unreachable", what + advertised];
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") {
     return unreachable(
-      `Can't reach Kafka at ${where}: the host name doesn't resolve. Check kafka.brokers and DNS.`,
+      `Can't reach Kafka at ${where}: the host name doesn't resolve. Check ${configured} and DNS.`,
     );
   }
   if (code === "ECONNREFUSED") {
     return unreachable(
-      `Can't reach Kafka at ${where}: nothing listens there. Check that the brokers run, and kafka.brokers.`,
+      `Can't reach Kafka at ${where}: nothing listens there. Check that the brokers run, and ${configured}.`,
     );
   }
   if (/^E(HOST|NET)(UNREACH|DOWN)$/.test(code)) {
     return unreachable(
-      `Can't reach Kafka at ${where}: no route to it (${code}). Check the network and kafka.brokers.`,
+      `Can't reach Kafka at ${where}: no route to it (${code}). Check the network and ${configured}.`,
     );
   }
   if (/before secure TLS connection/.test(message)) {

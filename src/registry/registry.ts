@@ -61,14 +61,21 @@ export function createRegistry(config: RegistryConfig): Registry {
     }
   };
 
+  const idIn = ({ status, body }: Answer): number | undefined =>
+    status === 200 ? registered.safeParse(body).data?.id : undefined;
+
   return {
     async registerSchema(subject, avsc) {
       const path = `/subjects/${encodeURIComponent(subject)}`;
       // Looked up before it is registered: a user who may only read can start once someone else has registered.
       const found = await post(path, avsc);
       const answer = found.status === 404 ? await post(`${path}/versions`, avsc) : found;
-      const parsed = registered.safeParse(answer.body);
-      if (answer.status === 200 && parsed.success) return parsed.data.id;
+      const id = idIn(answer);
+      if (id !== undefined) return id;
+      // Apicurio answers so to all but one of several relays that register the same at the same time.
+      const foundNow =
+        answer.status === 409 && found.status === 404 ? idIn(await post(path, avsc)) : undefined;
+      if (foundNow !== undefined) return foundNow;
       throw refused(answer, `the schema of subject "${subject}"`, config);
     },
 

@@ -179,7 +179,9 @@ export function createAssignment(options: AssignmentOptions): Assignment {
     const ledger = decoded.ok ? decoded.batches : [];
     if (base >= low) return { base, ledger };
     lost(partition, base, low);
-    return { base: low, ledger: ledger.filter(({ first }) => first >= low) };
+    // What is left of a range keeps its acknowledgements, and is cut so again by whoever reads this ledger.
+    const left = ledger.filter(({ last }) => last >= low);
+    return { base: low, ledger: left.map((entry) => ({ ...entry, first: Math.max(entry.first, low) })) };
   };
 
   const lost = (partition: number, from: number, to: number): void => {

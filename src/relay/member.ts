@@ -117,8 +117,13 @@ export function createMember(options: MemberOptions): Member {
   const onCrashed = (error: Error, restarts: boolean): void => {
     const { brokers, groupId } = kafkaConfig;
     const explained = explainKafkaError(error, { brokers, topic: topics.events, groupId });
-    if (restarts) logger.warn({ error: explained.message }, "the Kafka consumer starts again");
-    else onFatal(explained);
+    // kafkajs takes some errors for final that a broker in the middle of a restart causes: no coordinator, for one.
+    if (!restarts && explained.code !== "kafka_unreachable") {
+      onFatal(explained);
+      return;
+    }
+    logger.warn({ error: explained.message }, "the Kafka consumer starts again");
+    if (!restarts) consumer.runAgain();
   };
 
   const consumer: GroupConsumer = createGroupConsumer({

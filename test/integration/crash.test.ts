@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { randomInt } from "node:crypto";
-import { after, describe, type TestContext, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FaultsInput } from "../../src/simulator/index.ts";
 import {
@@ -11,6 +10,7 @@ import {
   optOuts,
   phones,
   type Snapshot,
+  seededRandom,
   snapshotOf,
   startLoad,
 } from "../support/aftermath.ts";
@@ -70,31 +70,49 @@ const endOfStatuses = async ({ admin, config }: Scenario): Promise<number> =>
 /** Events of one round. */
 const ROUND = 40;
 
+/** What there was at the start of a round. */
+interface Counts {
+  events: number;
+  statuses: number;
+}
+
 /**
- * Rounds of one batch each, until the process was caught between two steps: it is stopped at `moment`, and when what it
- * had under way has arrived, `isBetween` tells whether the next step has been made. Answers how many events there are.
+ * Rounds of one batch each, until the process was caught between two steps: it is stopped at `moment`, and killed if
+ * `isBetween` tells that the next step hasn't been made. That is asked again when the group has given the process up, for
+ * what it had under way may still arrive. Answers how many events there are.
  */
 async function crashBetween(
   scenario: Scenario,
   steps: {
-    moment(eventsBefore: number): boolean | Promise<boolean>;
-    isBetween(eventsBefore: number): Promise<boolean>;
+    moment(before: Counts): boolean | Promise<boolean>;
+    isBetween(before: Counts): Promise<boolean>;
   },
 ): Promise<{ events: number; atKill: Snapshot }> {
-  const relay = await scenario.startRelay();
-  let events = 0;
-  for (let round = 1; round <= 30; round++) {
-    const before = events;
-    events += ROUND;
-    await scenario.produce(optOuts(before, events));
+  let relay = await scenario.startRelay();
+  for (let round = 0; round < 30; round++) {
+    const before = { events: round * ROUND, statuses: await endOfStatuses(scenario) };
+    const events = before.events + ROUND;
+    await scenario.produce(optOuts(before.events, events));
     await asSoonAs("the moment", () => steps.moment(before));
     relay.kill("SIGSTOP");
     await sleep(100);
-    if (await steps.isBetween(before)) return { events, atKill: await crash(scenario, relay) };
-    relay.kill("SIGCONT");
+    if (await steps.isBetween(before)) {
+      relay.kill("SIGKILL");
+      await relay.exit;
+      await waitFor("the session to expire", () => hasNoMember(scenario));
+      if (await steps.isBetween(before)) return { events, atKill: await snapshotOf(scenario) };
+      relay = await scenario.startRelay();
+    } else {
+      relay.kill("SIGCONT");
+    }
     await scenario.allSettled();
   }
   throw new Error("the process was never caught between the two steps");
+}
+
+async function hasNoMember({ admin, config }: Scenario): Promise<boolean> {
+  const { groups } = await admin.describeGroups([config.kafka.groupId]);
+  return groups[0]?.state === "Empty";
 }
 
 describe("after a kill -9 nothing is lost, cut twice or asked for in vain", { concurrency: 3 }, () => {
@@ -175,9 +193,9 @@ describe("after a kill -9 nothing is lost, cut twice or asked for in vain", { co
   test("after all answers, before the statuses are published", async () => {
     await using scenario = await scenarioWithDrops({ partitions: 1, batching: { maxWait: "50ms" } });
     const { events, atKill } = await crashBetween(scenario, {
-      moment: (eventsBefore) =>
-        scenario.environments.every((name) => acknowledgedEvents(scenario, name) === eventsBefore + ROUND),
-      isBetween: async (eventsBefore) => (await endOfStatuses(scenario)) === eventsBefore,
+      moment: (before) =>
+        scenario.environments.every((name) => acknowledgedEvents(scenario, name) === before.events + ROUND),
+      isBetween: async (before) => (await endOfStatuses(scenario)) === before.statuses,
     });
     await scenario.startRelay();
     await scenario.allSettled();
@@ -188,17 +206,19 @@ describe("after a kill -9 nothing is lost, cut twice or asked for in vain", { co
   test("after the statuses, before the offset is committed", async () => {
     await using scenario = await scenarioWithDrops({ partitions: 1, batching: { maxWait: "50ms" } });
     const { events, atKill } = await crashBetween(scenario, {
-      moment: async (eventsBefore) => (await endOfStatuses(scenario)) > eventsBefore,
-      isBetween: async (eventsBefore) => {
-        const published = (await endOfStatuses(scenario)) === eventsBefore + ROUND;
-        return published && ((await scenario.committed()).get(0)?.offset ?? -1) <= eventsBefore;
+      moment: async (before) => (await endOfStatuses(scenario)) > before.statuses,
+      isBetween: async (before) => {
+        const published = (await endOfStatuses(scenario)) === before.statuses + ROUND;
+        return published && ((await scenario.committed()).get(0)?.offset ?? -1) <= before.events;
       },
     });
+    const published = await endOfStatuses(scenario);
     await scenario.startRelay();
     await scenario.allSettled();
     assertNotAskedAgain(scenario, atKill);
-    assert.ok(
-      (await scenario.statuses()).length >= events + ROUND,
+    assert.equal(
+      await endOfStatuses(scenario),
+      published + ROUND,
       "the batch's statuses are published again",
     );
     await assertAllIsWell(scenario, { phones: phones(0, events), outcomes: { delivered: events } });
@@ -288,17 +308,4 @@ function assertNested(keys: string[]): void {
       assert.ok(apart || within, `the parts ${a.key} and ${b.key} overlap`);
     }
   }
-}
-
-/** Mulberry32. The moments of a failed run can be had again with OPTOUT_TEST_SEED; where they strike can't. */
-function seededRandom(context: TestContext): () => number {
-  const seed = Number(process.env.OPTOUT_TEST_SEED ?? randomInt(2 ** 31));
-  context.diagnostic(`OPTOUT_TEST_SEED=${seed}`);
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import kafkajs, { type IHeaders, type Message } from "kafkajs";
-import type { RejectReason } from "../../src/events/event.ts";
+import { BAD, GOOD } from "../support/bad-records.ts";
 import { registerCompressors, ZSTD_MESSAGES } from "../support/compression.ts";
 import { readTopic, type TopicRecord } from "../support/kafka.ts";
 import { createScenario, optOut, phoneOf, type Scenario } from "../support/scenario.ts";
@@ -14,55 +14,9 @@ const optOuts = (from: number, to: number): Message[] =>
   Array.from({ length: to - from }, (_, index) => optOut(from + index));
 const phones = (from: number, to: number): string[] =>
   Array.from({ length: to - from }, (_, index) => phoneOf(from + index));
-const nested = (depth: number): string => "[".repeat(depth) + "]".repeat(depth);
 const statusIdOf = ({ config }: Scenario, offset: number | string): string =>
   `${config.topics.events}:0:${offset}`;
 const offsetOf = ({ headers }: TopicRecord): number => Number(headers?.["__connect.errors.offset"]);
-
-interface Bad {
-  what: string;
-  value: Buffer | string | null;
-  reason: RejectReason;
-}
-
-const BAD: Bad[] = [
-  { what: "a null value", value: null, reason: "empty_value" },
-  { what: "an empty value", value: Buffer.alloc(0), reason: "empty_value" },
-  { what: "one zero byte", value: Buffer.from([0]), reason: "undecodable" },
-  { what: "a digit", value: "7", reason: "undecodable" },
-  { what: "a frame cut short", value: Buffer.from([0, 0, 0, 1]), reason: "undecodable" },
-  { what: "four letters", value: "null", reason: "undecodable" },
-  { what: "a frame without a registry", value: Buffer.from([0, 0, 0, 0, 1, 2]), reason: "undecodable" },
-  { what: "garbage", value: "}{ not json", reason: "undecodable" },
-  { what: "invalid UTF-8", value: Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x7d]), reason: "undecodable" },
-  { what: "JSON a hundred thousand levels deep", value: nested(100_000), reason: "undecodable" },
-  { what: "a phone as deep", value: `{"phone":${nested(100_000)}}`, reason: "invalid_phone" },
-  { what: "a phone too short", value: '{"phone":"12"}', reason: "invalid_phone" },
-  {
-    what: "no phone but other fields",
-    value: '{"telephone":"+12125550123","x":{"y":[1]}}',
-    reason: "missing_phone",
-  },
-  { what: "an opt-in", value: `{"phone":"${phoneOf(1)}","action":"opt_in"}`, reason: "unsupported_action" },
-  {
-    what: "a date that is none",
-    value: `{"phone":"${phoneOf(1)}","expiresAt":"soon"}`,
-    reason: "invalid_field",
-  },
-  {
-    what: "900 KB without a phone",
-    value: JSON.stringify({ note: "ü".repeat(450_000) }),
-    reason: "missing_phone",
-  },
-  { what: "900 KB of garbage", value: Buffer.alloc(900_000, 0xf7), reason: "undecodable" },
-];
-
-const GOOD = [
-  optOut(1_000),
-  optOut(1_001, { unknown: { nested: [1, "two", null] }, constructor: "x", __proto: 1 }),
-  { key: "deep", value: `{"phone":"${phoneOf(1_002)}","extra":${nested(100_000)}}` },
-  optOut(1_003, { padding: "x".repeat(900_000) }),
-];
 
 const HEADERS: IHeaders = {
   trace: Buffer.from([0, 255, 1]),
@@ -70,9 +24,23 @@ const HEADERS: IHeaders = {
   "optout.reason": "an older one",
 };
 
+const setTopic = ({ admin, config }: Scenario, settings: Record<string, string>): Promise<void> =>
+  admin.alterConfigs({
+    validateOnly: false,
+    resources: [
+      {
+        type: kafkajs.ConfigResourceTypes.TOPIC,
+        name: config.topics.events,
+        configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
+      },
+    ],
+  });
+
 /** Compaction looks for work every 15 s, so it is set to work at the start and looked at in the end. */
 async function prepareCompaction(): Promise<Scenario> {
   const scenario = await createScenario({ partitions: 1, batching: { maxEntries: 4 } });
+  // Every request ends the segment before it; the last segment is never compacted.
+  await setTopic(scenario, { "segment.ms": "1" });
   for (const environment of scenario.environments)
     scenario.simulator.setFaults(environment, { outage: "503" });
   const relay = await scenario.startRelay();
@@ -83,20 +51,13 @@ async function prepareCompaction(): Promise<Scenario> {
   });
   relay.kill("SIGKILL");
   await relay.exit;
-  const settings = { "cleanup.policy": "compact", "segment.ms": "1", "min.cleanable.dirty.ratio": "0.001" };
-  await scenario.admin.alterConfigs({
-    validateOnly: false,
-    resources: [
-      {
-        type: kafkajs.ConfigResourceTypes.TOPIC,
-        name: scenario.config.topics.events,
-        configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
-      },
-    ],
-  });
-  // Every one ends the segment before it; the last is in the active one, which is never compacted.
   await scenario.produce(keyedOptOuts(40, 47));
   await scenario.produce([optOut(47)]);
+  await setTopic(scenario, {
+    "segment.ms": "1",
+    "cleanup.policy": "compact",
+    "min.cleanable.dirty.ratio": "0.001",
+  });
   return scenario;
 }
 
@@ -189,7 +150,10 @@ describe("input", () => {
   });
 
   test("a phone repeated within a batch is sent once, and each of its events is settled by itself", async () => {
-    await using scenario = await createScenario({ partitions: 1 });
+    await using scenario = await createScenario({
+      partitions: 1,
+      batching: { maxEntries: 2, maxWait: "30s" },
+    });
     await scenario.startRelay();
     const spelled = ["+12125550123", "(212) 555-0123", "212.555.0123", "tel:+1-212-555-0123"];
     const values = [
@@ -317,9 +281,14 @@ describe("input", () => {
       const records = await readTopic(scenario.kafka, scenario.admin, topics.events);
       return records.length < 30 && records;
     });
+    const offsets = new Set(left.map(({ offset }) => Number(offset)));
+    const ranges = (await scenario.committed()).get(0)?.ledger ?? [];
+    const narrowed = ranges.filter(({ first, last }) => !offsets.has(first) || !offsets.has(last));
+    assert.ok(narrowed.length > 0, "ranges of the ledger lost their first or last record");
     for (const environment of scenario.environments) scenario.simulator.setFaults(environment, {});
-    await scenario.startRelay();
+    const relay = await scenario.startRelay();
     await scenario.allSettled();
+    assert.ok(((await relay.metric("optout_batches_sealed_total", '{trigger="ledger"}')) ?? 0) > 0);
     const listed = left.map(({ value }) => JSON.parse(String(value)).phone);
     assertOnEveryList(scenario, listed);
     assert.deepEqual(await assertOneOutcomeEach(scenario, left.length), { delivered: left.length });

@@ -383,6 +383,9 @@ describe("the ledger", { concurrency: 3 }, () => {
     await crash(scenario, relay);
     await admin.deleteTopics({ topics: [topic] });
     await waitFor("the topic to be gone", async () => !(await admin.listTopics()).includes(topic));
+    await waitFor("Kafka to forget the topic's offsets", async () => {
+      return ((await scenario.committed()).get(0)?.offset ?? -1) === -1;
+    });
     await ensureTopics(scenario.kafka, config, { partitions: 1, replicationFactor: 1 });
     await scenario.produce(optOuts(1_000, 1_150));
     simulator.setFaults("us-west", {});
@@ -400,7 +403,10 @@ describe("the ledger", { concurrency: 3 }, () => {
     const ledger = [{ first: 9_000, last: 9_049, settled: false, acknowledged: [true, true, true] }];
     await commitAs(scenario, 9_000, encodeLedger(9_000, ledger, scenario.environments));
     const relay = await scenario.startRelay();
-    await scenario.allSettled();
+    await waitFor(
+      "the offset to be that of the end",
+      async () => (await scenario.committed()).get(0)?.offset === 150,
+    );
     assert.match(
       errorsOf(relay)
         .map(({ msg }) => msg)

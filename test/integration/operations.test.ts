@@ -60,14 +60,14 @@ describe("operations", () => {
     return file;
   };
 
-  /** The one line with which a command gave up; within 30 s, whatever was configured. */
+  /** The one line with which a command gave up: after about ten seconds, here within 45, as the machine may be busy. */
   const refusal = async (command: string, change: Change): Promise<string> => {
     await using cli = runCli([command, "--config", await configuration(change)]);
     const from = performance.now();
     const code = await finished(cli);
     const took = performance.now() - from;
     assert.equal(code, 1, cli.stderr());
-    assert.ok(took < 30_000, `took ${Math.round(took)} ms`);
+    assert.ok(took < 45_000, `took ${Math.round(took)} ms`);
     const said = cli.stderr();
     assert.match(said, /^optout-relay: [^\n]+\n$/, "one line, without a stack");
     assert.deepEqual(
@@ -205,6 +205,7 @@ describe("operations", () => {
       const relay = await scenario.startRelay({
         change: (config) => {
           config.kafka = { ...config.kafka, ...options() };
+          config.logging = { level: "trace" };
         },
       });
       await scenario.produce(optOuts(0, 100));
@@ -212,6 +213,8 @@ describe("operations", () => {
       assertOnEveryList(scenario, phones(0, 100));
       await stopInOrder(relay);
       assertQuiet(relay);
+      assert.ok(relay.logs().length > 100, "the client's own lines are there, too");
+      assert.doesNotMatch(relay.stdout(), new RegExp(LOGIN.password));
     });
   }
 

@@ -63,6 +63,7 @@ async function waitForProgress(scenario: Scenario): Promise<void> {
 async function terminate(relay: RelayProcess): Promise<number> {
   const startedAt = performance.now();
   relay.kill("SIGTERM");
+  await waitFor("it to end", () => !relay.running);
   const { code, signal } = await relay.exit;
   assert.deepEqual({ code, signal }, { code: 0, signal: null }, `${relay.stdout()}${relay.stderr()}`);
   return performance.now() - startedAt;
@@ -199,8 +200,9 @@ describe("members of the group come and go", { concurrency: 2 }, () => {
     assert.ok(relay.running, "it waits for the answer");
     const startedAt = performance.now();
     relay.kill("SIGTERM");
-    assert.deepEqual(await relay.exit, { code: null, signal: "SIGTERM" });
+    await waitFor("it to end", () => !relay.running);
     assert.ok(performance.now() - startedAt < 2_000, "it ended at once");
+    assert.deepEqual(await relay.exit, { code: null, signal: "SIGTERM" });
     simulator.setFaults("us-west", {});
     await scenario.startRelay();
     await scenario.allSettled();

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { randomInt } from "node:crypto";
+import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Committed, optOut, phoneOf, type Scenario } from "./scenario.ts";
 import {
@@ -129,5 +131,18 @@ export function startLoad({ produce }: Scenario, options: { events: number; ever
       stopping.abort();
       return running;
     },
+  };
+}
+
+/** Mulberry32. The moments of a failed run can be had again with OPTOUT_TEST_SEED; where they strike can't. */
+export function seededRandom(context: TestContext): () => number {
+  const seed = Number(process.env.OPTOUT_TEST_SEED ?? randomInt(2 ** 31));
+  context.diagnostic(`OPTOUT_TEST_SEED=${seed}`);
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
 }

@@ -43,7 +43,7 @@ const cases: [what: string, error: Error, code: OptoutError["code"], words: RegE
     "a refused connection",
     retried(connection("connect ECONNREFUSED 10.0.0.1:9092", "ECONNREFUSED")),
     "kafka_unreachable",
-    /kafka-1:9092: nothing listens there.*kafka\.brokers: kafka-1:9092, kafka-2:9092\./,
+    /kafka-1:9092: nothing listens there.*kafka\.brokers \(kafka-1:9092, kafka-2:9092\)\./,
   ],
   [
     "an advertised address that nobody configured",

@@ -63,6 +63,27 @@ test("a schema that it hasn't is registered", async () => {
   assert.equal(server.requests.length, 2);
 });
 
+test("a schema that another has registered in the meantime is found after all", async () => {
+  let lookUps = 0;
+  await using server = await registryServer((request, response) => {
+    if (request.url?.endsWith("/versions")) reply(response, 409, { message: "already exists" });
+    else if (++lookUps === 1) reply(response, 404, { error_code: 40401, message: "Subject not found" });
+    else reply(response, 200, { subject: "s", id: 9, version: 1, schema: avsc });
+  });
+  assert.equal(await server.registry.registerSchema("s-value", avsc), 9);
+});
+
+test("a schema that is refused and not there is incompatible, whatever was asked first", async () => {
+  await using server = await registryServer((request, response) => {
+    if (request.url?.endsWith("/versions")) reply(response, 409, { message: "reader field" });
+    else reply(response, 404, { error_code: 40403, message: "Schema not found" });
+  });
+  await assert.rejects(
+    server.registry.registerSchema("s-value", avsc),
+    isOptout("configuration", /not compatible.*reader field/),
+  );
+});
+
 const refusals: [what: string, status: number, body: unknown, code: OptoutError["code"], words: RegExp][] = [
   ["a login that is refused", 401, "", "configuration", /answered 401.*"relay".*username and password/],
   ["a user without the right", 403, { message: "no" }, "configuration", /answered 403/],

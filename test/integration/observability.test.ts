@@ -1,0 +1,368 @@
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import type { Config } from "../../src/config/schema.ts";
+import { findFreePorts } from "../../src/local-stack/ports.ts";
+import { endOffsets } from "../support/kafka.ts";
+import { assertContract, type Exposition, parseExposition } from "../support/prometheus.ts";
+import { createProxy } from "../support/proxy.ts";
+import { createScenario, optOut, phoneOf, type RelayProcess, type Scenario } from "../support/scenario.ts";
+import { releaseStack } from "../support/stack.ts";
+import { assertOnEveryList, assertOneOutcomeEach, entryRequests } from "../support/verify.ts";
+import { waitFor } from "../support/wait.ts";
+
+const optOuts = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, index) => optOut(from + index));
+const phones = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, index) => phoneOf(from + index));
+
+const scrape = async ({ url }: RelayProcess): Promise<Exposition> =>
+  parseExposition(await (await fetch(`${url}/metrics`)).text());
+
+interface Health {
+  code: number;
+  status: string;
+  reason?: string;
+}
+
+async function health({ url }: RelayProcess, path: "livez" | "readyz"): Promise<Health> {
+  const response = await fetch(`${url}/${path}`);
+  return { code: response.status, ...((await response.json()) as Omit<Health, "code">) };
+}
+
+interface State {
+  phase: string;
+  partitions: { partition: number; committedOffset: number; pendingEvents: number; sealedBatches: number }[];
+  environments: {
+    name: string;
+    inFlight: number;
+    queued: number;
+    closure: { reason: string; sinceSecondsAgo: number; untilInSeconds: number } | null;
+  }[];
+}
+
+const stateOf = async ({ url }: RelayProcess): Promise<State> =>
+  (await (await fetch(`${url}/state`)).json()) as State;
+
+/** What the environment's own log says came of the requests, in the words of the metric. Without short answers. */
+function attemptsBy({ simulator }: Scenario, environment: string): Record<string, number> {
+  const counts = { acknowledged: 0, refused: 0, unauthorized: 0, unavailable: 0, error: 0 };
+  for (const { status } of entryRequests(simulator, environment)) {
+    if (status === 201) counts.acknowledged++;
+    else if (status === 422) counts.refused++;
+    else if (status === 401) counts.unauthorized++;
+    else if (status === 0) counts.error++;
+    else counts.unavailable++;
+  }
+  return counts;
+}
+
+describe("what the relay shows of itself", () => {
+  after(releaseStack);
+
+  test("the metrics are those of the contract, and agree with what the environments and Kafka saw", async () => {
+    await using scenario = await createScenario({ partitions: 2 });
+    const { simulator, environments } = scenario;
+    simulator.setFaults("production", { errorRate: 0.2 });
+    simulator.setFaults("us-west", { rejectPhones: [phoneOf(5)] });
+    simulator.setFaults("eu-central", { dropAfterApply: 0.3 });
+    const relay = await scenario.startRelay();
+    await scenario.produce(optOuts(0, 300));
+    await scenario.allSettled();
+    for (const environment of environments) simulator.revokeTokens(environment);
+    const garbage = ["x", '{"phone":"123"}', "{}"].map((value) => ({ key: "k", value }));
+    await scenario.produce([...optOuts(300, 600), ...garbage, { key: "k", value: null }]);
+    await scenario.allSettled();
+    const committed = await scenario.committed();
+    await waitFor("the lag to be known", async () => (await scrape(relay)).sum("optout_consumer_lag") === 0);
+    const metrics = await scrape(relay);
+    assertContract(metrics);
+
+    const outcomes = await assertOneOutcomeEach(scenario, 604);
+    assert.deepEqual(outcomes, { delivered: 599, partially_delivered: 1, rejected: 4 });
+    for (const [outcome, count] of Object.entries(outcomes)) {
+      assert.equal(metrics.value("optout_events_completed_total", { outcome }), count);
+    }
+    const reasons = {
+      undecodable: 1,
+      invalid_phone: 1,
+      missing_phone: 1,
+      empty_value: 1,
+      refused_by_environment: 1,
+    };
+    for (const [reason, count] of Object.entries(reasons)) {
+      assert.equal(metrics.value("optout_events_rejected_total", { reason }), count, reason);
+    }
+    assert.equal(metrics.value("optout_end_to_end_seconds_count"), 599);
+
+    for (const environment of environments) {
+      const attempts = attemptsBy(scenario, environment);
+      for (const [outcome, count] of Object.entries(attempts)) {
+        const shown = metrics.value("optout_delivery_attempts_total", { environment, outcome });
+        assert.equal(shown, count, `${outcome} at ${environment}`);
+      }
+      const total = Object.values(attempts).reduce((sum, count) => sum + count, 0);
+      assert.equal(metrics.value("optout_delivery_seconds_count", { environment }), total);
+      assert.equal(metrics.value("optout_token_refreshes_total", { environment, outcome: "ok" }), 2);
+      assert.equal(metrics.value("optout_environment_pending_entries", { environment }), 0);
+      assert.equal(metrics.value("optout_environment_oldest_pending_timestamp_seconds", { environment }), 0);
+      assert.equal(metrics.value("optout_environment_lane_open", { environment }), 1);
+      assert.ok(metrics.value("optout_rate_limit_wait_seconds_count", { environment }) >= total);
+    }
+
+    // Nothing is split at production, so its keys are the batches that had entries.
+    const batches = new Map(entryRequests(simulator, "production").map(({ key, entries }) => [key, entries]));
+    const sealed = metrics.sum("optout_batches_sealed_total");
+    assert.equal(metrics.value("optout_batch_entries_count"), sealed);
+    assert.equal(sealed - metrics.value("optout_batch_entries_bucket", { le: "0" }), batches.size);
+    assert.equal(
+      metrics.value("optout_batch_entries_sum"),
+      [...batches.values()].reduce((sum, entries) => sum + entries, 0),
+    );
+
+    for (const [number, end] of await endOffsets(scenario.admin, scenario.config.topics.events)) {
+      const partition = String(number);
+      assert.equal(metrics.value("optout_events_consumed_total", { partition }), end);
+      assert.equal(metrics.value("optout_committed_offset", { partition }), committed.get(number)?.offset);
+      assert.equal(metrics.value("optout_consumer_lag", { partition }), 0);
+      assert.equal(metrics.value("optout_partition_paused", { partition }), 0);
+      assert.equal(metrics.value("optout_ledger_used_ratio", { partition }), 0);
+    }
+    assert.ok(metrics.value("optout_offset_commits_total", { outcome: "ok" }) > 0);
+    assert.equal(metrics.value("optout_offset_commits_total", { outcome: "failed" }), 0);
+    assert.equal(metrics.value("optout_offsets_lost_total"), 0);
+    assert.equal(metrics.value("optout_status_publish_failures_total"), 0);
+  });
+
+  test("while an environment is out, what is pending and since when is shown for it alone", async () => {
+    await using scenario = await createScenario();
+    scenario.simulator.setFaults("us-west", { outage: true });
+    const relay = await scenario.startRelay();
+    const oldest = "2026-01-02T03:04:05.500Z";
+    await scenario.produce([
+      ...optOuts(0, 149),
+      optOut(149, { occurredAt: oldest }),
+      optOut(150, { occurredAt: "2026-01-02T03:04:06Z" }),
+      optOut(150, { eventId: "the same phone again" }),
+    ]);
+    for (const environment of ["production", "eu-central"]) {
+      await waitFor(
+        `all of it at ${environment}`,
+        () => scenario.simulator.entries(environment).length === 151,
+      );
+    }
+    const pending = (metrics: Exposition, environment: string) =>
+      metrics.value("optout_environment_pending_entries", { environment });
+    const since = (metrics: Exposition, environment: string) =>
+      metrics.value("optout_environment_oldest_pending_timestamp_seconds", { environment });
+    const metrics = await waitFor("the others to have nothing pending", async () => {
+      const seen = await scrape(relay);
+      return pending(seen, "production") + pending(seen, "eu-central") === 0 && seen;
+    });
+    assert.ok([151, 152].includes(pending(metrics, "us-west")), "phones, each once in a batch");
+    assert.equal(since(metrics, "us-west"), Date.parse(oldest) / 1000);
+    assert.equal(since(metrics, "production"), 0);
+    assert.equal(metrics.sum("optout_environment_lane_open"), 2);
+    assert.equal(metrics.sum("optout_consumer_lag"), 152);
+    assert.ok(metrics.sum("optout_ledger_used_ratio") > 0);
+    scenario.simulator.setFaults("us-west", {});
+    await scenario.allSettled();
+    const healed = await scrape(relay);
+    assert.equal(pending(healed, "us-west"), 0);
+    assert.equal(since(healed, "us-west"), 0);
+    assertOnEveryList(scenario, phones(0, 151));
+  });
+
+  test("health and state tell starting, at work, an outage and draining apart", async () => {
+    await using scenario = await createScenario();
+    const [nowhere] = await findFreePorts(1);
+    const waiting = await scenario.startRelay({
+      wait: false,
+      change: (config) => {
+        config.kafka = { ...config.kafka, brokers: [`127.0.0.1:${nowhere}`] };
+      },
+    });
+    assert.deepEqual(await health(waiting, "readyz"), {
+      code: 503,
+      status: "unavailable",
+      reason: "starting",
+    });
+    assert.deepEqual(await health(waiting, "livez"), { code: 200, status: "ok" });
+    assert.equal((await stateOf(waiting)).phase, "starting");
+    waiting.kill("SIGTERM");
+    assert.equal((await waiting.exit).code, 0, "a signal ends the start, too");
+
+    const relay = await scenario.startRelay();
+    assert.deepEqual(await health(relay, "livez"), { code: 200, status: "ok" });
+    assert.deepEqual(await health(relay, "readyz"), { code: 200, status: "ok" });
+    const idle = await stateOf(relay);
+    assert.equal(idle.phase, "active");
+    assert.deepEqual(idle.partitions.map(({ partition }) => partition).sort(), [0, 1]);
+    assert.deepEqual(
+      idle.environments.map(({ name, closure }) => [name, closure]),
+      scenario.environments.map((name) => [name, null]),
+    );
+
+    await scenario.produce([optOut(100)]);
+    await scenario.allSettled();
+    scenario.simulator.setFaults("us-west", { outage: "503", retryAfter: 60 });
+    for (const environment of ["production", "eu-central"]) {
+      scenario.simulator.setFaults(environment, { latencyMs: 3_000 });
+    }
+    // A full batch in each partition.
+    await scenario.produce(optOuts(0, 100).map((message, index) => ({ ...message, partition: index % 2 })));
+    const out = await waitFor(
+      "the state to show the outage, and the others' requests under way",
+      async () => {
+        const state = await stateOf(relay);
+        const [production, usWest, euCentral] = state.environments;
+        return usWest?.closure !== null && production?.inFlight === 2 && euCentral?.inFlight === 2 && state;
+      },
+    );
+    assert.equal(
+      out.partitions.reduce((sum, { pendingEvents }) => sum + pendingEvents, 0),
+      100,
+    );
+    assert.deepEqual(await health(relay, "livez"), { code: 200, status: "ok" });
+    assert.deepEqual(await health(relay, "readyz"), { code: 200, status: "ok" });
+
+    relay.kill("SIGTERM");
+    await waitFor("draining", async () => (await stateOf(relay)).phase === "draining");
+    assert.deepEqual(await health(relay, "readyz"), { code: 503, status: "unavailable", reason: "draining" });
+    assert.deepEqual(await health(relay, "livez"), { code: 200, status: "ok" });
+    assert.deepEqual(await relay.exit, { code: 0, signal: null });
+    const ledgers = [...(await scenario.committed()).values()].map(({ ledger }) => ledger);
+    assert.deepEqual(
+      ledgers.map((ledger) => ledger.map(({ acknowledged }) => acknowledged)),
+      [[[true, false, true]], [[true, false, true]]],
+      "what was under way is finished and recorded",
+    );
+    assert.equal(scenario.simulator.entries("production").length, 101);
+  });
+
+  test("no phone, secret, token or idempotency key is in any line, metric or state, whatever goes wrong", async () => {
+    await using scenario = await createScenario({ partitions: 2, sessionTimeout: "3s" });
+    const { simulator, environments } = scenario;
+    const proxies = await Promise.all(environments.map((name) => createProxy(simulator.baseUrl(name))));
+    const shown: string[] = [];
+    const look = async (relay: RelayProcess) => {
+      for (const path of ["metrics", "state", "readyz"]) {
+        shown.push(await (await fetch(`${relay.url}/${path}`)).text());
+      }
+    };
+    const start = () =>
+      scenario.startRelay({
+        change: (config) => {
+          config.logging = { level: "trace" };
+          config.environments.forEach((environment, index) => {
+            environment.baseUrl = proxies[index]?.baseUrl ?? "";
+          });
+        },
+      });
+    try {
+      simulator.setFaults("production", { errorRate: 0.3, dropAfterApply: 0.2 });
+      simulator.setFaults("us-west", { shortAck: 1, rejectPhones: [phoneOf(3)] });
+      simulator.setFaults("eu-central", { outage: true });
+      const first = await start();
+      await scenario.produce([...inManyForms(0, 100), ...spoilt(100)]);
+      await waitFor("some of everything to have gone wrong", async () => {
+        const metrics = await scrape(first);
+        const seen = (environment: string, outcome: string) =>
+          metrics.value("optout_delivery_attempts_total", { environment, outcome }) > 0;
+        return (
+          seen("production", "unavailable") &&
+          seen("production", "error") &&
+          seen("us-west", "short") &&
+          seen("us-west", "refused") &&
+          metrics.value("optout_token_refreshes_total", { environment: "eu-central", outcome: "failed" }) > 0
+        );
+      });
+      await look(first);
+      simulator.setFaults("eu-central", { requestsPerSecond: 1, retryAfter: 1 });
+      simulator.setFaults("us-west", { rejectPhones: [phoneOf(3)] });
+      const second = await start();
+      await waitFor(
+        "the partitions to be shared",
+        async () => (await stateOf(second)).partitions.length === 1,
+      );
+      for (const environment of environments) simulator.revokeTokens(environment);
+      await scenario.produce(inManyForms(200, 300));
+      first.kill("SIGKILL");
+      await waitFor("the other to take over", async () => (await stateOf(second)).partitions.length === 2);
+      for (const environment of environments) simulator.setFaults(environment, {});
+      await scenario.allSettled();
+      await look(second);
+      second.kill("SIGTERM");
+      assert.equal((await second.exit).code, 0);
+      shown.push(first.stdout(), first.stderr(), second.stdout(), second.stderr());
+
+      const tokens = proxies.flatMap((proxy) => [...proxy.tokens]);
+      assert.ok(tokens.length >= 4, `${tokens.length} tokens seen`);
+      assertNothingLeaks(shown, [...tokens, ...secretsOf(scenario.config)]);
+    } finally {
+      for (const proxy of proxies) await proxy.close();
+    }
+  });
+});
+
+/** E.164 `+1AAANNNXXXX` as people write it. */
+const FORMS: ((area: string, office: string, line: string) => string)[] = [
+  (area, office, line) => `+1${area}${office}${line}`,
+  (area, office, line) => `(${area}) ${office}-${line}`,
+  (area, office, line) => `${area}.${office}.${line}`,
+  (area, office, line) => `1 ${area} ${office} ${line}`,
+  (area, office, line) => `tel:+1-${area}-${office}-${line}`,
+  (area, office, line) => `${area}${office}${line}`,
+];
+
+const partsOf = (phone: string): [string, string, string] => [
+  phone.slice(2, 5),
+  phone.slice(5, 8),
+  phone.slice(8),
+];
+
+const inManyForms = (from: number, to: number) =>
+  phones(from, to).map((phone, index) => ({
+    key: phone,
+    value: JSON.stringify({
+      phone: FORMS[index % FORMS.length]?.(...partsOf(phone)),
+      eventId: phone,
+      source: "web",
+    }),
+  }));
+
+/** Records that are rejected, each with a phone in it somewhere. */
+const spoilt = (index: number) => {
+  const phone = phoneOf(index);
+  return [
+    { key: phone, value: `{"phone": "${phone}"` },
+    { key: phone, value: JSON.stringify({ phone: `${phone}999` }) },
+    { key: phone, value: JSON.stringify({ phone, action: phone }) },
+    { key: phone, value: JSON.stringify({ phone, occurredAt: phone }) },
+    { key: phone, value: null },
+    { key: phone, value: phone },
+    { key: phone, value: Buffer.concat([Buffer.of(0, 0, 0, 0, 77), Buffer.from(phone)]) },
+    { key: phone, value: JSON.stringify({ [phone]: phone }) },
+  ];
+};
+
+const secretsOf = ({ environments }: Config): string[] =>
+  environments.map(({ auth }) => auth.clientSecret).filter((secret) => secret !== "");
+
+function assertNothingLeaks(shown: readonly string[], secrets: readonly string[]): void {
+  const text = shown.join("\n");
+  assert.ok(text.length > 100_000, "the processes said a lot");
+  for (const phone of phones(0, 300)) {
+    for (const form of FORMS) {
+      const written = form(...partsOf(phone)).replace("tel:", "");
+      const at = text.indexOf(written);
+      assert.equal(at, -1, `a phone leaks: ${text.slice(Math.max(0, at - 200), at + 50)}`);
+    }
+  }
+  for (const secret of new Set(secrets)) {
+    const at = text.indexOf(secret);
+    assert.equal(at, -1, `a secret leaks: ${text.slice(Math.max(0, at - 200), at + 50)}`);
+  }
+  assert.doesNotMatch(text, /Bearer /);
+  const key = /.{0,100}:\d+:\d+-\d+:[0-9a-f]{16}/.exec(text);
+  assert.equal(key, null, `an idempotency key leaks: ${key?.[0]}`);
+}
