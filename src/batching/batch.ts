@@ -64,6 +64,9 @@ export function idempotencyKey(scope: BatchScope, first: number, last: number, b
   return `${scope.topic}:${scope.partition}:${first}-${last}:${digest.slice(0, 16)}`;
 }
 
+/** The digest of a batch's key, cut to the 12 bits that the ledger keeps. */
+export const ledgerDigest = ({ key }: Pick<Batch, "key">): number => Number.parseInt(key.slice(-16, -13), 16);
+
 /** When the person asked, else when Kafka got the record; milliseconds since the epoch. */
 export function askedAt(event: BatchEvent): number {
   const { occurredAt } = event.decoded.ok ? event.decoded.event : event.decoded;

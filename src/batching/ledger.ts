@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
  *
  * `optout1.` + base64url of: 4 bytes of checksum over the committed offset and the rest, then unsigned LEB128 numbers:
  *   batch count; per batch `(length - 1) * 2 + hasGap`, and the gap to the previous batch's end if there is one;
+ *   12 bits of body digest per batch, two batches in three bytes;
  *   column count; per column 4 bytes of name hash, a cursor (leading batches set), a byte count, and a bitmap of the
  *   batches after the cursor.
  * A column is an environment, or, under the empty name, "settled".
@@ -21,9 +22,17 @@ const CAPACITY_BYTES = Math.floor(((MAX_LEDGER_CHARS - PREFIX.length) * 3) / 4);
 /** Two varints of a column and the two counts, each at most 3 bytes here. */
 const VARINT_BYTES = 3;
 
+/** Of a batch whose records have expired in part: its acknowledgements can't be held against its body, and are believed. */
+export const UNKNOWN_DIGEST = -1;
+
 export interface LedgerBatch {
   first: number;
   last: number;
+  /**
+   * 0 to 4095, of the body; `UNKNOWN_DIGEST` if the body can't be had again. The acknowledgements are for these bytes: if the records of the range are read otherwise next time
+   * (a schema was registered, a default region changed), the environments have acknowledged something else.
+   */
+  digest: number;
   settled: boolean;
   /** One flag for each environment, in the order of the names given. */
   acknowledged: boolean[];
@@ -87,13 +96,41 @@ function pushColumn(out: number[], hash: string, flags: readonly boolean[]): voi
   out.push(...bitmap);
 }
 
-/** Encodes the batches behind the committed offset `base`, in offset order. No batches: the empty string. */
+function pushDigests(out: number[], batches: readonly Readonly<LedgerBatch>[]): void {
+  for (let index = 0; index < batches.length; index += 2) {
+    const first = (batches[index]?.digest ?? 0) & 0xfff;
+    const second = (batches[index + 1]?.digest ?? 0) & 0xfff;
+    out.push(first >> 4, ((first & 0xf) << 4) | (second >> 8), second & 0xff);
+  }
+}
+
+const digestBytes = (count: number): number => Math.ceil(count / 2) * 3;
+
+const digestAt = (packed: Uint8Array, index: number): number => {
+  const at = (index >> 1) * 3;
+  const [a = 0, b = 0, c = 0] = packed.subarray(at, at + 3);
+  return index % 2 === 0 ? (a << 4) | (b >> 4) : ((b & 0xf) << 8) | c;
+};
+
+/**
+ * Encodes the batches behind the committed offset `base`, in offset order. No batches: the empty string. Should it be too
+ * long (an environment was added to a full ledger), acknowledgements are left out: asking again is safe.
+ */
 export function encodeLedger(
   base: number,
   batches: readonly Readonly<LedgerBatch>[],
   environments: readonly string[],
 ): string {
   if (batches.length === 0) return "";
+  const whole = encodeWhole(base, batches, environments);
+  return whole.length <= MAX_LEDGER_CHARS ? whole : encodeWhole(base, batches, []);
+}
+
+function encodeWhole(
+  base: number,
+  batches: readonly Readonly<LedgerBatch>[],
+  environments: readonly string[],
+): string {
   const out: number[] = [];
   pushVarint(out, batches.length);
   let previousEnd = base;
@@ -104,6 +141,7 @@ export function encodeLedger(
     if (gap > 0) pushVarint(out, gap);
     previousEnd = last + 1;
   }
+  pushDigests(out, batches);
   const columns = columnHashes(environments)
     .map((hash, index) => ({ hash, flags: batches.map((batch) => batch.acknowledged[index] === true) }))
     .concat({ hash: SETTLED_HASH, flags: batches.map((batch) => batch.settled) })
@@ -152,9 +190,13 @@ function decodePayload(base: number, payload: Uint8Array, environments: readonly
     const first = previousEnd + (span % 2 === 1 ? from.varint() : 0);
     const last = first + Math.floor(span / 2);
     if (!Number.isSafeInteger(last)) throw new RangeError("a number in it is too large");
-    batches.push({ first, last, settled: false, acknowledged: environments.map(() => false) });
+    batches.push({ first, last, digest: 0, settled: false, acknowledged: environments.map(() => false) });
     previousEnd = last + 1;
   }
+  const digests = from.take(digestBytes(count));
+  batches.forEach((batch, index) => {
+    batch.digest = digestAt(digests, index);
+  });
   const hashes = columnHashes(environments);
   for (let left = from.varint(); left > 0; left--) {
     const hash = Buffer.from(from.take(HASH_BYTES)).toString("hex");
@@ -214,6 +256,7 @@ export function ledgerUsedRatio(
     bytes += spanBytes(first, last, previousEnd);
     previousEnd = last + 1;
   }
+  bytes += digestBytes(spans.length);
   bytes += (environmentCount + 1) * (HASH_BYTES + 2 * VARINT_BYTES + Math.ceil(spans.length / 8));
   return spans.length === 0 ? 0 : bytes / CAPACITY_BYTES;
 }

@@ -13,7 +13,7 @@ import {
  * lasts until there is an answer.
  *
  *            get: undefined ── load ──► (asked again and again, with backoff)
- *                 ▲                          │ answered
+ *                 ▲                          │ answered; a refusal, twice
  *                 │ after 30 s, or evicted   ▼
  *                 └──── "unknown", "unusable" or a schema, which never changes under its id
  */
@@ -39,7 +39,15 @@ export interface SchemaCacheOptions {
   /** Milliseconds; the wait before an attempt is drawn from 0 to the smaller of `maximum` and `initial` × 2ⁿ. */
   backoff?: { initial: number; maximum: number };
   random?: () => number;
+  /** Milliseconds from the first refusal of an id to the question that confirms it. */
+  confirmAfterMs?: number;
 }
+
+/**
+ * Milliseconds. A registry of several nodes may answer from one that has not heard yet of a schema just registered;
+ * believing it would reject a valid record for good.
+ */
+export const CONFIRM_AFTER_MS = 2_000;
 
 /** A missing schema may be registered any moment: ask again, but not for every record of a flood. */
 const REFUSAL_TTL_MS = 30_000;
@@ -60,6 +68,7 @@ export function createSchemaCache(options: SchemaCacheOptions): SchemaCache {
   const now = options.now ?? (() => performance.now());
   const random = options.random ?? Math.random;
   const backoff = options.backoff ?? { initial: 250, maximum: 10_000 };
+  const confirmAfterMs = options.confirmAfterMs ?? CONFIRM_AFTER_MS;
   /** In order of last use, for eviction. */
   const entries = new Map<number, { known: Known; staleAt: number }>();
   const flights = new Map<number, Flight>();
@@ -97,17 +106,20 @@ export function createSchemaCache(options: SchemaCacheOptions): SchemaCache {
   }
 
   async function fetchUntilAnswered(id: number, signal: AbortSignal): Promise<void> {
+    let refused = false;
     for (let attempt = 0; ; attempt += 1) {
       const answer = await fetchSchema(registry, id, { timeoutMs: requestTimeoutMs, signal });
       signal.throwIfAborted();
+      let wait = random() * Math.min(backoff.maximum, backoff.initial * 2 ** attempt);
       if (typeof answer === "string" || "decode" in answer) {
         answered();
-        return remember(id, answer);
+        if (typeof answer !== "string" || refused) return remember(id, answer);
+        refused = true;
+        wait = confirmAfterMs;
+      } else {
+        warn(id, answer.why);
       }
-      warn(id, answer.why);
-      await sleep(random() * Math.min(backoff.maximum, backoff.initial * 2 ** attempt), undefined, {
-        signal,
-      });
+      await sleep(wait, undefined, { signal });
     }
   }
 

@@ -1,4 +1,4 @@
-import { messageOf } from "../errors.ts";
+import { messageOf, OptoutError } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import { type CommitOffset, isFencedError, isMetadataTooLarge } from "./consumer.ts";
 
@@ -23,20 +23,24 @@ export interface Committer {
 }
 
 export interface CommitterOptions {
-  /** The dirty partitions' state. */
-  collect(): CommitSnapshot[];
+  /** The dirty partitions' state; `isPartial` if there are more than go into one request. */
+  collect(): { snapshots: CommitSnapshot[]; isPartial: boolean };
+  /** Changes with every new assignment. */
+  epoch(): unknown;
   commit(offsets: readonly CommitOffset[]): Promise<void>;
   onOutcome(outcome: CommitOutcome): void;
   /** This member's generation is over: every partition state is void. */
   onFenced(): void;
-  /** The broker will never take this ledger. */
-  onFatal(error: Error): void;
+  /** The broker will never take this ledger, or kafkajs never answers. */
+  onFatal(error: OptoutError): void;
   logger: Logger;
 }
 
 /** Acknowledgements wait this long for company; those younger than a commit may be asked for again after a crash. */
 const COALESCE_MS = 25;
 const RETRY_MS = 500;
+/** kafkajs gives up a request after 15 s; a promise that it forgot would stop everything without a sign. */
+const UNANSWERED_MS = 60_000;
 /** A broker restart lasts many retries; one line in so many is enough. */
 const FAILURES_PER_WARNING = 20;
 
@@ -68,8 +72,9 @@ export function createCommitter(options: CommitterOptions): Committer {
     }
     requested = false;
     // Collected and sent in one synchronous stretch, so that no rejoin can come between.
-    const snapshots = options.collect();
+    const { snapshots, isPartial } = options.collect();
     if (snapshots.length === 0) return;
+    requested = isPartial;
     inFlight = send(snapshots).finally(() => {
       inFlight = undefined;
       if (requested && failures === 0) start();
@@ -77,6 +82,8 @@ export function createCommitter(options: CommitterOptions): Committer {
   };
 
   const send = async (snapshots: CommitSnapshot[]): Promise<void> => {
+    const epoch = options.epoch();
+    const watchdog = setTimeout(() => options.onFatal(unanswered()), UNANSWERED_MS);
     try {
       await options.commit(
         snapshots.map(({ partition, offset, metadata }) => ({ partition, offset, metadata })),
@@ -86,19 +93,22 @@ export function createCommitter(options: CommitterOptions): Committer {
       for (const snapshot of snapshots) snapshot.onCommitted();
     } catch (error) {
       for (const snapshot of snapshots) snapshot.onFailed();
-      onError(error);
+      onError(error, epoch);
+    } finally {
+      clearTimeout(watchdog);
     }
   };
 
-  const onError = (error: unknown): void => {
+  const onError = (error: unknown, epoch: unknown): void => {
     if (isFencedError(error)) {
       options.onOutcome("fenced");
-      options.onFenced();
+      // A late answer to a commit of the assignment before says nothing of this one.
+      if (epoch === options.epoch()) options.onFenced();
       return;
     }
     options.onOutcome("failed");
     if (isMetadataTooLarge(error)) {
-      options.onFatal(error as Error);
+      options.onFatal(ledgerRefused());
       return;
     }
     if (failures % FAILURES_PER_WARNING === 0) {
@@ -134,3 +144,15 @@ export function createCommitter(options: CommitterOptions): Committer {
     },
   };
 }
+
+const unanswered = (): OptoutError =>
+  new OptoutError(
+    "kafka_unreachable",
+    `An offset commit had no answer for ${UNANSWERED_MS / 1000} s. Check the group's coordinator; the process ends so that it can be started afresh.`,
+  );
+
+const ledgerRefused = (): OptoutError =>
+  new OptoutError(
+    "ledger_capacity",
+    "The broker refuses the ledger in the offset commit as too large. Set offset.metadata.max.bytes of the brokers to 4096 (its default) or more.",
+  );

@@ -24,6 +24,8 @@ export interface GroupConsumer {
   resume(partition: number): void;
   /** Rejects with kafkajs' error as it is; see `isFencedError`. */
   commit(offsets: readonly CommitOffset[]): Promise<void>;
+  /** False until the first records have come: kafkajs gives no such commit before. */
+  readonly canCommit: boolean;
   /** Leaves the group. */
   stop(): Promise<void>;
 }
@@ -48,8 +50,8 @@ export interface GroupHandlers {
   onAdvanced(partition: number, position: number): void;
   /** The broker didn't serve the expected offset; the partition must be started anew. */
   onDiscontinuity(partition: number, expected: number, fetched: number): void;
-  /** The group coordinator knows this member. */
-  onAlive(): void;
+  /** The group coordinator knew this member when it was asked, so many milliseconds ago. */
+  onAlive(age: number): void;
   onCrashed(error: Error, restarts: boolean): void;
 }
 
@@ -90,6 +92,11 @@ export function createGroupConsumer(options: GroupConsumerOptions): GroupConsume
   let stopped = false;
   let commitFunction: CommitFunction | undefined;
 
+  /** When the last answered request of a kind was sent, in milliseconds of the wall clock. */
+  const askedAt = new Map<string, number>();
+  /** An answer may have waited here while the process was stopped, so its question's time counts. */
+  const ageOf = (apiName: string): number => Date.now() - (askedAt.get(apiName) ?? Date.now());
+
   const suspend = (reason: string): void => {
     cursors.clear();
     assigned = [];
@@ -97,15 +104,16 @@ export function createGroupConsumer(options: GroupConsumerOptions): GroupConsume
     handlers.onSuspended(reason);
   };
 
+  const heartbeatInterval = Math.min(MAX_HEARTBEAT_INTERVAL_MS, Math.floor(sessionTimeout / 4));
   const consumer: Consumer = kafka.consumer({
     groupId,
     sessionTimeout,
     rebalanceTimeout: Math.max(sessionTimeout, 30_000),
-    heartbeatInterval: Math.min(MAX_HEARTBEAT_INTERVAL_MS, Math.floor(sessionTimeout / 4)),
+    heartbeatInterval,
     maxWaitTimeInMs: MAX_WAIT_MS,
     maxBytesPerPartition: MAX_BYTES_PER_PARTITION,
     readUncommitted: false,
-    retry: { initialRetryTime: 200, maxRetryTime: 2_000, retries: 8, restartOnFailure: async () => true },
+    retry: { initialRetryTime: 200, maxRetryTime: 2_000, retries: 8, restartOnFailure: async () => !stopped },
     partitionAssigners: [
       (assignerOptions) => {
         const assigner = PartitionAssigners.roundRobin(assignerOptions);
@@ -138,12 +146,19 @@ export function createGroupConsumer(options: GroupConsumerOptions): GroupConsume
     unlessCrashed(() => consumer.resume([{ topic, partitions: [partition] }]));
 
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-    handlers.onAlive();
+    handlers.onAlive(ageOf("SyncGroup"));
     assigned = payload.memberAssignment[topic] ?? [];
     pause(assigned);
     handlers.onAssigned(assigned, epoch);
   });
-  consumer.on(consumer.events.HEARTBEAT, () => handlers.onAlive());
+  consumer.on(consumer.events.HEARTBEAT, () => handlers.onAlive(ageOf("Heartbeat")));
+  consumer.on(consumer.events.REQUEST, ({ payload }) => {
+    if (payload.apiName === "Heartbeat" || payload.apiName === "SyncGroup") {
+      askedAt.set(payload.apiName, payload.sentAt);
+    }
+  });
+  // kafkajs leaves the group before it tells of a crash.
+  consumer.on(consumer.events.STOP, () => suspend("the Kafka client stopped"));
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     commitFunction = undefined;
     suspend("the Kafka client crashed");
@@ -167,7 +182,7 @@ export function createGroupConsumer(options: GroupConsumerOptions): GroupConsume
       return;
     }
     // One of the two is of this assignment, and what lies before both ends is before its end.
-    const position = Math.min(end, cursor.filteredUntil);
+    const position = Math.max(cursor.position, Math.min(end, cursor.filteredUntil));
     cursor.filteredUntil = undefined;
     cursor.position = position;
     if (position !== end) seek(partition, position);
@@ -206,13 +221,17 @@ export function createGroupConsumer(options: GroupConsumerOptions): GroupConsume
       autoCommit: false,
       eachBatchAutoResolve: false,
       partitionsConsumedConcurrently: 1,
-      eachBatch: async ({ batch, resolveOffset, commitOffsetsIfNecessary }) => {
+      eachBatch: async ({ batch, resolveOffset, commitOffsetsIfNecessary, heartbeat }) => {
         commitFunction = commitOffsetsIfNecessary as CommitFunction;
+        // kafkajs has none between here and the end of a batch, which may be large. A refused one is asked again by kafkajs.
+        const beat = setInterval(() => heartbeat().catch(() => {}), heartbeatInterval);
         try {
           await onBatch(batch, resolveOffset);
         } catch (error) {
           // An error of certain types that escapes ends the consumer for good. Nothing was resolved: it is read again.
           logger.error({ partition: batch.partition, error: messageOf(error) }, "reading records failed");
+        } finally {
+          clearInterval(beat);
         }
       },
     });
@@ -243,6 +262,9 @@ export function createGroupConsumer(options: GroupConsumerOptions): GroupConsume
     },
     resume(partition) {
       if (cursors.has(partition)) resume(partition);
+    },
+    get canCommit() {
+      return commitFunction !== undefined;
     },
     async commit(offsets) {
       if (commitFunction === undefined) throw new Error("not a member of the group");

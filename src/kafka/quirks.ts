@@ -1,4 +1,5 @@
 import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
+import "./decoding-quirks.ts";
 
 const CHECK_PENDING_INTERVAL_MS = 10;
 

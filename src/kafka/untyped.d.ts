@@ -30,3 +30,32 @@ declare module "kafkajs/src/network/requestQueue/index.js" {
   // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
   export default RequestQueue;
 }
+
+declare module "kafkajs/src/protocol/decoder.js" {
+  export interface Header {
+    key: string | null;
+    value: Buffer | null;
+  }
+  class Decoder {
+    constructor(buffer: Buffer);
+    readInt32(): number;
+    canReadBytes(length: number): boolean;
+    readBytes(length: number): Buffer;
+    readVarIntArray(reader: (decoder: Decoder) => Header): Header[];
+  }
+  // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
+  export default Decoder;
+}
+
+declare module "kafkajs/src/protocol/messageSet/decoder.js" {
+  import type Decoder from "kafkajs/src/protocol/decoder.js";
+  // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
+  export default function decodeMessageSet(decoder: Decoder, size: number): Promise<unknown[]>;
+}
+
+declare module "kafkajs/src/protocol/recordBatch/v0/decoder.js" {
+  import type Decoder from "kafkajs/src/protocol/decoder.js";
+  /** Rejects with an error named KafkaJSPartialMessageError if the batch is cut off. */
+  // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
+  export default function decodeRecordBatch(decoder: Decoder): Promise<{ records: unknown[] }>;
+}

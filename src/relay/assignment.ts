@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Admin } from "kafkajs";
-import { decodeLedger, type LedgerBatch } from "../batching/ledger.ts";
+import { decodeLedger, type LedgerBatch, UNKNOWN_DIGEST } from "../batching/ledger.ts";
 import { backoff } from "../delivery/retry.ts";
 import { messageOf } from "../errors.ts";
 import type { GroupConsumer, GroupHandlers } from "../kafka/consumer.ts";
@@ -26,6 +26,8 @@ export interface Restart {
 export interface Assignment {
   readonly slots: ReadonlyMap<number, Slot>;
   readonly phase: "suspended" | "rebuilding" | "active";
+  /** A new object with every epoch. */
+  readonly epoch: object;
   handlers(): Pick<
     GroupHandlers,
     "onSuspended" | "onAssigned" | "onRecords" | "onAdvanced" | "onDiscontinuity"
@@ -132,13 +134,21 @@ export function createAssignment(options: AssignmentOptions): Assignment {
     const read = await persistently("reading committed offsets", signal, async () => {
       // A commit of the epoch before may still be on its way, and would be missed.
       await options.commitsIdle();
-      return Promise.all([readCommitted(), readWatermarks()]);
+      const [committed, watermarks] = await Promise.all([readCommitted(), readWatermarks()]);
+      // An answer that lacks a partition says nothing of it; to start at its beginning would be a guess.
+      const absent = partitions.find((each) => !committed.has(each) || !watermarks.has(each));
+      if (absent !== undefined) throw new Error(`the brokers don't know partition ${absent} yet`);
+      return [committed, watermarks] as const;
     });
     if (read === undefined) return;
     const [committed, watermarks] = read;
     for (const partition of partitions) {
-      const restart = restartOf(partition, committed.get(partition), watermarks.get(partition));
-      slots.set(partition, options.createSlot(partition, restart, signal));
+      const bounds = watermarks.get(partition) ?? { low: 0, high: 0 };
+      const restart = restartOf(partition, committed.get(partition), bounds);
+      const slot = options.createSlot(partition, restart, signal);
+      slots.set(partition, slot);
+      // The alarm of lost offsets is for once, not for every restart.
+      if (restart.base !== committed.get(partition)?.offset) slot.partition.recommit();
     }
     phase = "active";
     lease.grant();
@@ -156,7 +166,7 @@ export function createAssignment(options: AssignmentOptions): Assignment {
   const restartOf = (
     partition: number,
     committed: { offset: number; metadata: string | null } | undefined,
-    { low, high }: Watermarks = { low: 0, high: 0 },
+    { low, high }: Watermarks,
   ): Restart => {
     // A group without a committed offset starts at the beginning: an opt-out is never too old to be honoured.
     if (committed === undefined || committed.offset < 0) return { base: low, ledger: [] };
@@ -181,7 +191,9 @@ export function createAssignment(options: AssignmentOptions): Assignment {
     lost(partition, base, low);
     // What is left of a range keeps its acknowledgements, and is cut so again by whoever reads this ledger.
     const left = ledger.filter(({ last }) => last >= low);
-    return { base: low, ledger: left.map((entry) => ({ ...entry, first: Math.max(entry.first, low) })) };
+    const cut = (entry: LedgerBatch) =>
+      entry.first >= low ? entry : { ...entry, first: low, digest: UNKNOWN_DIGEST };
+    return { base: low, ledger: left.map(cut) };
   };
 
   const lost = (partition: number, from: number, to: number): void => {
@@ -225,6 +237,9 @@ export function createAssignment(options: AssignmentOptions): Assignment {
     slots,
     get phase() {
       return phase;
+    },
+    get epoch() {
+      return epoch;
     },
     suspend,
     observe(partition, low, high) {

@@ -3,8 +3,8 @@
  * partitions went elsewhere; the time since the coordinator last knew it says that they may have.
  */
 export interface Lease {
-  /** The group coordinator knows this member. */
-  renew(): void;
+  /** The group coordinator answered a question that was asked so many milliseconds ago: it knew this member then. */
+  renew(age: number): void;
   /** The assignment is void, until `grant`. */
   revoke(): void;
   grant(): void;
@@ -13,7 +13,7 @@ export interface Lease {
   lapsedFor(): number;
 }
 
-/** Kept short of the session timeout, since the broker's clock for it started before its answer arrived here. */
+/** Kept short of the session timeout: a request that starts now should also end before another owner sends. */
 const SHARE_OF_SESSION = 0.8;
 
 /** `sessionTimeout` and `now` in milliseconds; the clock must go on while the process is stopped. */
@@ -23,8 +23,8 @@ export function createLease(sessionTimeout: number, now: () => number): Lease {
   let granted = false;
   let revokedAt = now();
   return {
-    renew() {
-      renewedAt = now();
+    renew(age) {
+      renewedAt = Math.max(renewedAt, now() - Math.max(0, age));
     },
     revoke() {
       if (granted) revokedAt = now();

@@ -4,7 +4,7 @@ import type { Lane } from "../delivery/lane.ts";
 import { OptoutError } from "../errors.ts";
 import { createDecoder } from "../events/decode.ts";
 import type { SchemaCache } from "../events/schema-cache.ts";
-import { type Committer, createCommitter } from "../kafka/committer.ts";
+import { type CommitSnapshot, type Committer, createCommitter } from "../kafka/committer.ts";
 import { createGroupConsumer, type GroupConsumer } from "../kafka/consumer.ts";
 import { explainKafkaError } from "../kafka/errors.ts";
 import type { Logger } from "../observability/logger.ts";
@@ -38,6 +38,9 @@ export interface MemberOptions {
   /** The process can't go on. */
   onFatal(error: OptoutError): void;
 }
+
+/** Far below what a broker takes as one request, 100 MiB, and as one record of its offsets topic's batch, 1 MiB. */
+const MAX_COMMIT_CHARS = 256 * 1024;
 
 export function createMember(options: MemberOptions): Member {
   const { config, lanes, schemas, results, lease, metrics, logger, onFatal } = options;
@@ -96,21 +99,34 @@ export function createMember(options: MemberOptions): Member {
     logger,
   });
 
+  /** Dirty partitions, as many as one request may hold. */
+  const collect = (): ReturnType<Parameters<typeof createCommitter>[0]["collect"]> => {
+    const snapshots: CommitSnapshot[] = [];
+    if (!consumer.canCommit) return { snapshots, isPartial: false };
+    let characters = 0;
+    for (const { partition } of assignment.slots.values()) {
+      if (characters > MAX_COMMIT_CHARS) return { snapshots, isPartial: true };
+      const snapshot = partition.snapshot();
+      if (snapshot === undefined) continue;
+      snapshots.push(snapshot);
+      characters += snapshot.metadata.length;
+    }
+    return { snapshots, isPartial: false };
+  };
+
   const committer = createCommitter({
-    collect: () =>
-      [...assignment.slots.values()]
-        .map(({ partition }) => partition.snapshot())
-        .filter((snapshot) => snapshot !== undefined),
+    collect,
+    epoch: () => assignment.epoch,
     commit: (offsets) => consumer.commit(offsets),
     onOutcome: (outcome) => metrics.offsetCommits.inc({ outcome }),
     onFenced: () => assignment.suspend("this member's generation is over"),
-    onFatal: () => onFatal(ledgerRefused()),
+    onFatal,
     logger,
   });
 
-  const onAlive = (): void => {
+  const onAlive = (age: number): void => {
     const lapsed = !lease.isHeld;
-    lease.renew();
+    lease.renew(age);
     if (lapsed && lease.isHeld) for (const lane of lanes) lane.wake();
   };
 
@@ -118,7 +134,7 @@ export function createMember(options: MemberOptions): Member {
     const { brokers, groupId } = kafkaConfig;
     const explained = explainKafkaError(error, { brokers, topic: topics.events, groupId });
     // kafkajs takes some errors for final that a broker in the middle of a restart causes: no coordinator, for one.
-    if (!restarts && explained.code !== "kafka_unreachable") {
+    if (!restarts && (explained.code !== "kafka_unreachable" || isDefect(error))) {
       onFatal(explained);
       return;
     }
@@ -138,8 +154,10 @@ export function createMember(options: MemberOptions): Member {
   return { assignment, committer, consumer };
 }
 
-const ledgerRefused = (): OptoutError =>
-  new OptoutError(
-    "ledger_capacity",
-    "The broker refuses the ledger in the offset commit as too large. Set offset.metadata.max.bytes of the brokers to 4096 (its default) or more.",
-  );
+/** What no broker causes: the client choked on something, and would again. */
+function isDefect(error: Error): boolean {
+  for (let link: unknown = error; link instanceof Error; link = link.cause) {
+    if (["TypeError", "RangeError", "ReferenceError", "SyntaxError"].includes(link.name)) return true;
+  }
+  return false;
+}

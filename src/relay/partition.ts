@@ -41,7 +41,10 @@ export interface PartitionOptions {
  */
 export interface Partition {
   readonly number: number;
+  /** The offset to be committed next: every event before it is settled. */
   readonly base: number;
+  /** What the group coordinator has of it. */
+  readonly committedOffset: number;
   /** The next offset to be read. */
   readonly position: number;
   readonly sealed: readonly SealedBatch[];
@@ -63,10 +66,26 @@ export interface Partition {
   dispose(): void;
 }
 
-/** Raw bytes of unsettled records kept for dead letters, per partition. */
+/** Of unsettled records, kept for dead letters, per partition. */
 const MAX_PENDING_BYTES = 32 * 1024 * 1024;
 /** Reading starts again below this share of the bounds, so that it doesn't flutter. */
 const RESUME_SHARE = 0.8;
+
+/** What a record costs besides its own bytes, roughly. */
+const RECORD_OVERHEAD_BYTES = 200;
+
+const lengthOf = (part: unknown): number =>
+  Array.isArray(part)
+    ? part.reduce((sum: number, each) => sum + lengthOf(each), 0)
+    : typeof part === "string" || Buffer.isBuffer(part)
+      ? part.length
+      : 0;
+
+function recordBytes({ key, value, headers }: SourceRecord): number {
+  let bytes = RECORD_OVERHEAD_BYTES + (key?.length ?? 0) + (value?.length ?? 0);
+  for (const [name, header] of Object.entries(headers)) bytes += name.length + lengthOf(header);
+  return bytes;
+}
 
 export function createPartition(options: PartitionOptions): Partition {
   const { scope, environments, limits, port, now } = options;
@@ -76,6 +95,7 @@ export function createPartition(options: PartitionOptions): Partition {
   let base = options.base;
   let position = options.base;
   let committed = { base: options.base, dirty: false };
+  let committedOffset = options.base;
   let pendingEvents = 0;
   let pendingBytes = 0;
   let paused = false;
@@ -115,7 +135,8 @@ export function createPartition(options: PartitionOptions): Partition {
   };
 
   const setPaused = (next: boolean): void => {
-    if (paused === next || disposed) return;
+    // At shutdown nothing is read any more, whatever room there is.
+    if (paused === next || disposed || (!sealing && !next)) return;
     paused = next;
     port.setPaused(next);
   };
@@ -139,9 +160,9 @@ export function createPartition(options: PartitionOptions): Partition {
     else adjust();
   };
 
-  const addPending = ({ key, value }: SourceRecord, count: 1 | -1): void => {
+  const addPending = (record: SourceRecord, count: 1 | -1): void => {
     pendingEvents += count;
-    pendingBytes += count * ((key?.length ?? 0) + (value?.length ?? 0));
+    pendingBytes += count * recordBytes(record);
   };
 
   const deliver = (batch: SealedBatch): void => {
@@ -163,8 +184,8 @@ export function createPartition(options: PartitionOptions): Partition {
   const publishAndSettle = async (batch: SealedBatch): Promise<void> => {
     if (!batch.settled) await port.publish(batch);
     if (disposed) return;
-    settle(batch);
     for (const { record } of batch.batch.events) addPending(record, -1);
+    settle(batch);
     advanceBase();
     markDirty(false);
     adjust();
@@ -184,6 +205,8 @@ export function createPartition(options: PartitionOptions): Partition {
 
   /** After any change: seals what is due, and pauses or resumes reading by the room that there is. */
   const adjust = (): void => {
+    // Without room there is nothing to wait for: no event can join the open batch.
+    if (isFull(1)) trySeal("events");
     if (!sealIfDue() || isFull(1)) setPaused(true);
     else if (!isFull(RESUME_SHARE)) setPaused(false);
   };
@@ -222,6 +245,9 @@ export function createPartition(options: PartitionOptions): Partition {
     get base() {
       return base;
     },
+    get committedOffset() {
+      return committedOffset;
+    },
     get position() {
       return position;
     },
@@ -243,6 +269,8 @@ export function createPartition(options: PartitionOptions): Partition {
     },
     offer(record, decoded) {
       if (disposed || !sealing) return false;
+      // Taken already: the position never goes back.
+      if (record.offset < position) return true;
       if (!recutter.isDone && recut(record, decoded)) {
         addPending(record, 1);
         position = record.offset + 1;
@@ -280,6 +308,7 @@ export function createPartition(options: PartitionOptions): Partition {
         offset,
         metadata,
         onCommitted() {
+          committedOffset = offset;
           if (disposed) return;
           for (const batch of carried) {
             if (batch.recorded) continue;

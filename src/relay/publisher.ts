@@ -5,6 +5,7 @@ import { messageOf } from "../errors.ts";
 import { kafkaErrorType } from "../kafka/errors.ts";
 import type { RecordProducer } from "../kafka/producer.ts";
 import type { Logger } from "../observability/logger.ts";
+import { bareDeadLetter } from "../results/dead-letter.ts";
 
 export interface OutgoingMessage {
   topic: string;
@@ -15,84 +16,176 @@ export interface OutgoingMessage {
 export interface Publisher {
   /**
    * Resolves with true once all in-sync replicas have every message, with false when `signal` was aborted before; never
-   * rejects. Messages may be published twice.
+   * rejects. Messages may be published twice. One that the broker doesn't take in any form holds up only the call it came
+   * with.
    */
   publish(messages: readonly OutgoingMessage[], signal: AbortSignal): Promise<boolean>;
 }
 
 export interface PublisherOptions {
   producer: RecordProducer;
+  /** Something has to be sent again. */
   onFailure(): void;
   logger: Logger;
 }
 
-interface Waiting {
+/** What one call of `publish` asked for. */
+interface Parcel {
   messages: readonly OutgoingMessage[];
   signal: AbortSignal;
   resolve(published: boolean): void;
+  /** How many of its messages are out; they go in order. */
+  out: number;
+  /** How often in a row its next message was refused. While above 0, that message goes alone. */
+  refusals: number;
+  /** Its next message was refused just now: nothing more of it goes out before it has waited for a while. */
+  isAside: boolean;
+}
+
+interface Item {
+  parcel: Parcel;
+  outgoing: OutgoingMessage;
 }
 
 const RETRY = { initialBackoff: 200, maxBackoff: 10_000 };
+/** A send must be through within the producer's minute even on a slow cluster, or it would start over for ever. */
+const MAX_MESSAGES_PER_SEND = 2_000;
+const MAX_BYTES_PER_SEND = 4 * 1024 * 1024;
 
-const isTooLarge = (error: unknown): boolean =>
-  ["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"].includes(kafkaErrorType(error) ?? "");
+const TOO_LARGE = ["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"];
+/** Refused for what one record of the request is; the broker takes none of them, and doesn't say which it was. */
+const REFUSED = [...TOO_LARGE, "INVALID_RECORD", "INVALID_TIMESTAMP"];
+
+const isTooLarge = (error: unknown): boolean => TOO_LARGE.includes(kafkaErrorType(error) ?? "");
+const isRefused = (error: unknown): boolean => REFUSED.includes(kafkaErrorType(error) ?? "");
 
 /** A dead letter with its headers can outgrow what the broker takes, though the record itself did not. */
-const withoutValue = ({ topic, message }: OutgoingMessage): OutgoingMessage => ({
-  topic,
-  message: {
-    ...message,
-    value: null,
-    headers: { ...message.headers, "optout.value.omitted.bytes": String(message.value?.length ?? 0) },
-  },
+const withoutValue = (message: Message): Message => ({
+  ...message,
+  value: null,
+  headers: { ...message.headers, "optout.value.omitted.bytes": String(message.value?.length ?? 0) },
 });
 
+/** What to send in place of a message that is too large by itself, the fullest first. */
+function smallerForms(message: Message): Message[] {
+  const bare = bareDeadLetter(message);
+  return [...(message.value === null ? [] : [withoutValue(message)]), ...(bare === undefined ? [] : [bare])];
+}
+
+const sizeOf = ({ key, value, headers = {} }: Message): number =>
+  [key, value, ...Object.values(headers).flat()].reduce<number>(
+    (sum, part) => sum + (part === null || part === undefined ? 0 : Buffer.byteLength(part)),
+    0,
+  );
+
+/** The messages whose turn it is: in order, as many as go out at once. */
+function nextItems(parcels: readonly Parcel[]): Item[] {
+  const items: Item[] = [];
+  let bytes = 0;
+  for (const parcel of parcels) {
+    if (parcel.refusals > 0 && items.length > 0) break;
+    for (const outgoing of parcel.messages.slice(parcel.out, parcel.out + MAX_MESSAGES_PER_SEND)) {
+      bytes += sizeOf(outgoing.message);
+      const isFull = items.length === MAX_MESSAGES_PER_SEND || bytes > MAX_BYTES_PER_SEND;
+      if (isFull && items.length > 0) return items;
+      items.push({ parcel, outgoing });
+      if (parcel.refusals > 0) return items;
+    }
+  }
+  return items;
+}
+
+const isOut = ({ messages, out }: Parcel): boolean => out === messages.length;
+
 export function createPublisher({ producer, onFailure, logger }: PublisherOptions): Publisher {
-  let waiting: Waiting[] = [];
+  let waiting: Parcel[] = [];
   let running = false;
 
-  const send = async (messages: readonly OutgoingMessage[]): Promise<void> => {
+  const send = async (items: readonly Item[]): Promise<void> => {
     const byTopic = new Map<string, Message[]>();
-    for (const { topic, message } of messages) {
+    for (const { topic, message } of items.map(({ outgoing }) => outgoing)) {
       const known = byTopic.get(topic);
       if (known === undefined) byTopic.set(topic, [message]);
       else known.push(message);
     }
-    try {
-      await producer.send([...byTopic].map(([topic, ofTopic]) => ({ topic, messages: ofTopic })));
-    } catch (error) {
-      if (!isTooLarge(error)) throw error;
-      for (const message of messages) await sendAlone(message, error);
+    await producer.send([...byTopic].map(([topic, messages]) => ({ topic, messages })));
+    for (const { parcel } of items) {
+      parcel.out++;
+      parcel.refusals = 0;
+      if (isOut(parcel)) parcel.resolve(true);
     }
   };
 
-  const sendAlone = async (outgoing: OutgoingMessage, reason: unknown): Promise<void> => {
+  /** Sends these in order. Those that the broker refuses are found by halving, and put aside with their parcels. */
+  const deliver = async (candidates: readonly Item[]): Promise<void> => {
+    const items = candidates.filter(({ parcel }) => !parcel.isAside && !parcel.signal.aborted);
+    const [first] = items;
+    if (first === undefined) return;
+    try {
+      await send(items);
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      if (items.length === 1) return deliverSmaller(first, error);
+      const middle = Math.ceil(items.length / 2);
+      await deliver(items.slice(0, middle));
+      await deliver(items.slice(middle));
+    }
+  };
+
+  const deliverSmaller = async ({ parcel, outgoing }: Item, refusal: unknown): Promise<void> => {
     const { topic, message } = outgoing;
-    try {
-      await producer.send([{ topic, messages: [message] }]);
-    } catch (error) {
-      if (!isTooLarge(error) || message.value === null) throw reason;
-      logger.error(
-        { topic, bytes: message.value.length },
-        "record too large for its topic, published without its value; raise max.message.bytes of that topic",
-      );
-      const bare = withoutValue(outgoing);
-      await producer.send([{ topic, messages: [bare.message] }]);
-    }
-  };
-
-  /** Everything that waits goes out together; a failure is retried for those whose partition is still ours. */
-  const sendGroup = async (group: Waiting[]): Promise<void> => {
-    let live = group;
-    for (let attempt = 1; ; attempt++) {
-      for (const { signal, resolve } of live) if (signal.aborted) resolve(false);
-      live = live.filter(({ signal }) => !signal.aborted);
-      if (live.length === 0) return;
+    for (const smaller of isTooLarge(refusal) ? smallerForms(message) : []) {
       try {
-        await send(live.flatMap(({ messages }) => messages));
-        for (const { resolve } of live) resolve(true);
+        await send([{ parcel, outgoing: { topic, message: smaller } }]);
+        logger.error(
+          { topic, bytes: sizeOf(message) },
+          "record too large for its topic, published without what is too large of it; raise max.message.bytes of that topic",
+        );
         return;
       } catch (error) {
+        if (!isRefused(error)) throw error;
+      }
+    }
+    putAside(parcel, { topic, bytes: sizeOf(message), error: messageOf(refusal) });
+  };
+
+  /** Nothing is dropped: this parcel is tried again and again, while the others go on. */
+  const putAside = (parcel: Parcel, details: Record<string, unknown>): void => {
+    parcel.isAside = true;
+    parcel.refusals++;
+    onFailure();
+    if (parcel.refusals === 1 || parcel.refusals % 10 === 0) {
+      logger.error(
+        { ...details, attempt: parcel.refusals },
+        "the topic refuses a result, which is retried; its partition can't go on until the topic's settings allow it",
+      );
+    }
+  };
+
+  const comeBack = async (parcel: Parcel): Promise<void> => {
+    await sleep(backoff(parcel.refusals, RETRY, Math.random));
+    parcel.isAside = false;
+    enqueue(parcel);
+  };
+
+  /** Takes out of the line what is done, void or put aside. Not while a send is under way, which holds items of these. */
+  const tidy = (): void => {
+    for (const parcel of waiting) {
+      if (parcel.signal.aborted) parcel.resolve(false);
+      else if (parcel.isAside) void comeBack(parcel);
+    }
+    waiting = waiting.filter((parcel) => !parcel.signal.aborted && !parcel.isAside && !isOut(parcel));
+  };
+
+  const run = async (): Promise<void> => {
+    running = true;
+    let attempt = 0;
+    for (tidy(); waiting.length > 0; tidy()) {
+      try {
+        await deliver(nextItems(waiting));
+        attempt = 0;
+      } catch (error) {
+        attempt++;
         onFailure();
         if (attempt === 1 || attempt % 10 === 0) {
           logger.warn({ error: messageOf(error), attempt }, "publishing results failed; it is retried");
@@ -100,23 +193,19 @@ export function createPublisher({ producer, onFailure, logger }: PublisherOption
         await sleep(backoff(attempt, RETRY, Math.random));
       }
     }
+    running = false;
   };
 
-  const run = async (): Promise<void> => {
-    running = true;
-    while (waiting.length > 0) {
-      const group = waiting;
-      waiting = [];
-      await sendGroup(group);
-    }
-    running = false;
+  const enqueue = (parcel: Parcel): void => {
+    waiting.push(parcel);
+    if (!running) void run();
   };
 
   return {
     publish: (messages, signal) =>
       new Promise((resolve) => {
-        waiting.push({ messages, signal, resolve });
-        if (!running) void run();
+        if (messages.length === 0) resolve(!signal.aborted);
+        else enqueue({ messages, signal, resolve, out: 0, refusals: 0, isAside: false });
       }),
   };
 }

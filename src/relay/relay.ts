@@ -232,7 +232,7 @@ export function createRelay(config: Config, options: { logger: Logger; version: 
       phase: phase === "running" ? (running?.assignment.phase ?? "starting") : phase,
       partitions: [...(running?.assignment.slots.values() ?? [])].map(({ partition, paused }) => ({
         partition: partition.number,
-        committedOffset: partition.base,
+        committedOffset: partition.committedOffset,
         position: partition.position,
         sealedBatches: partition.sealed.length,
         pendingEvents: partition.pendingEvents,

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { askedAt, type BatchEvent } from "../batching/batch.ts";
 import type { PartOutcome } from "../delivery/lane.ts";
 import { deadLetterMessage } from "../results/dead-letter.ts";
@@ -23,7 +24,19 @@ export interface BatchResults {
   answeredAt: number;
 }
 
-const rfc3339 = (milliseconds: number): string => new Date(milliseconds).toISOString();
+/** The first and last moment that RFC 3339 has a form for, in milliseconds since the epoch. */
+const YEAR_0 = Date.parse("0000-01-01T00:00:00.000Z");
+const YEAR_9999 = Date.parse("9999-12-31T23:59:59.999Z");
+/** Kafka takes any number for a timestamp, and producers have put microseconds there. */
+const rfc3339 = (milliseconds: number): string => {
+  const known = Number.isNaN(milliseconds) ? 0 : milliseconds;
+  return new Date(Math.min(Math.max(known, YEAR_0), YEAR_9999)).toISOString();
+};
+
+const MAX_KEY_BYTES = 1_024;
+/** An event's key for its status: a huge one would make the status too large to be published. */
+const boundedKey = (key: Buffer | null): Buffer | string | null =>
+  key === null || key.length <= MAX_KEY_BYTES ? key : createHash("sha256").update(key).digest("hex");
 
 function environmentResult(
   name: string,
@@ -150,7 +163,7 @@ export function batchResults(sealed: SealedBatch, context: ResultContext, now: n
     results.messages.push({
       topic: context.topics.status,
       message: {
-        key: status.phone ?? event.record.key,
+        key: status.phone ?? boundedKey(event.record.key),
         value: context.encoder.encode(status),
         timestamp: String(now),
       },

@@ -1,5 +1,5 @@
-import type { Batch } from "../batching/batch.ts";
-import type { LedgerBatch } from "../batching/ledger.ts";
+import { type Batch, ledgerDigest } from "../batching/batch.ts";
+import { type LedgerBatch, UNKNOWN_DIGEST } from "../batching/ledger.ts";
 import type { PartOutcome } from "../delivery/lane.ts";
 
 /**
@@ -8,10 +8,12 @@ import type { PartOutcome } from "../delivery/lane.ts";
  *   sealed ── the commit that carries it ──► recorded ── every environment answered ──► answered
  *     ── statuses published ──► settled ── all before it settled ──► behind the committed offset
  *
- * A batch rebuilt from the ledger starts as recorded.
+ * A batch rebuilt from the ledger starts as recorded. A settled one stays settled, whatever the configuration or the records'
+ * reading has become since: its outcome is published.
  */
 export interface SealedBatch extends LedgerBatch {
-  readonly batch: Batch;
+  /** Emptied once settled: only its range is needed from then on. */
+  batch: Batch;
   /** It is in the committed ledger, so it may be sent. */
   recorded: boolean;
   /**
@@ -26,6 +28,7 @@ export function sealedBatch(batch: Batch, environmentCount: number): SealedBatch
     batch,
     first: batch.first,
     last: batch.last,
+    digest: ledgerDigest(batch),
     recorded: false,
     settled: false,
     acknowledged: new Array(environmentCount).fill(false),
@@ -33,22 +36,28 @@ export function sealedBatch(batch: Batch, environmentCount: number): SealedBatch
   };
 }
 
-/** The same batch again, with what the ledger says of it. Recorded only if it still is the very range of the ledger. */
+/**
+ * The same batch again, with what the ledger says of it: nothing, if its body isn't the one that was sent. Recorded only if
+ * it still is the very batch of the ledger.
+ */
 export function rebuiltBatch(batch: Batch, entry: Readonly<LedgerBatch>): SealedBatch {
+  const fresh = sealedBatch(batch, entry.acknowledged.length);
+  const isSameBody = fresh.digest === entry.digest;
+  const isBelieved = entry.settled || isSameBody || entry.digest === UNKNOWN_DIGEST;
+  const flags = isBelieved ? entry.acknowledged : fresh.acknowledged;
   return {
-    batch,
-    first: batch.first,
-    last: batch.last,
-    recorded: batch.first === entry.first && batch.last === entry.last,
-    // One environment more than when it was settled: it isn't settled any more.
-    settled: entry.settled && entry.acknowledged.every(Boolean),
-    acknowledged: [...entry.acknowledged],
-    outcomes: entry.acknowledged.map((flag) => (flag ? "earlier" : undefined)),
+    ...fresh,
+    recorded: isSameBody && batch.first === entry.first && batch.last === entry.last,
+    settled: entry.settled,
+    acknowledged: [...flags],
+    outcomes: flags.map((flag) => (flag || entry.settled ? "earlier" : undefined)),
   };
 }
 
 export const isAnswered = (sealed: SealedBatch): boolean =>
-  sealed.batch.entries.length === 0 || sealed.outcomes.every((outcome) => outcome !== undefined);
+  sealed.settled ||
+  sealed.batch.entries.length === 0 ||
+  sealed.outcomes.every((outcome) => outcome !== undefined);
 
 /**
  * Takes an environment's answer. Only a batch that it took whole counts as acknowledged in the ledger: after a crash, a
@@ -59,7 +68,11 @@ export function answer(sealed: SealedBatch, environment: number, parts: readonly
   sealed.acknowledged[environment] = parts.every(({ accepted }) => accepted);
 }
 
+const NO_BYTES = Buffer.alloc(0);
+
+/** A settled batch may wait long behind one that isn't, so it must not hold its records until then. */
 export function settle(sealed: SealedBatch): void {
   sealed.settled = true;
   sealed.acknowledged.fill(true);
+  sealed.batch = { ...sealed.batch, events: [], entries: [], entryOffsets: [], body: NO_BYTES };
 }

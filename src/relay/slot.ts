@@ -31,13 +31,54 @@ export interface SlotOptions {
 const RECORDS_PER_LOOK = 32;
 const MAX_STRETCH_MS = 10;
 
+/** Waiting in place for a schema: for one, and for all in one `read`, during which other partitions aren't read; ms. */
+const SCHEMA_WAIT_MS = 100;
+const MAX_SCHEMA_WAITS_MS = 500;
+
+/** The furthest from the epoch that a Date can be, in milliseconds. */
+const MAX_TIME = 8.64e15;
+
+/** Kafka takes any number for a timestamp; nanoseconds, for one, are no Date any more. */
+const timestampOf = ({ timestamp }: KafkaMessage): number => {
+  const milliseconds = Number(timestamp);
+  return Number.isFinite(milliseconds) ? Math.min(Math.max(milliseconds, -MAX_TIME), MAX_TIME) : 0;
+};
+
+/** A copy, since what kafkajs hands out is a view into a whole fetch, which would stay in memory as long as the view. */
+const copyOf = (part: Buffer | null): Buffer | null => (part === null ? null : Buffer.from(part));
+
+/** kafkajs reads a header named like a member of Object.prototype as an array that begins with that member. */
+function copyOfHeader(value: unknown): unknown {
+  if (Array.isArray(value)) return value.filter((item) => typeof item !== "function").map(copyOfHeader);
+  return Buffer.isBuffer(value) ? Buffer.from(value) : value;
+}
+
 const sourceRecord = (message: KafkaMessage): SourceRecord => ({
   offset: Number(message.offset),
-  timestamp: Number(message.timestamp),
-  key: message.key,
-  value: message.value,
-  headers: message.headers ?? {},
+  timestamp: timestampOf(message),
+  key: copyOf(message.key),
+  value: copyOf(message.value),
+  headers: Object.fromEntries(
+    Object.entries(message.headers ?? {}).map(([name, value]) => [name, copyOfHeader(value)]),
+  ),
 });
+
+/** Whether it resolves, and does so in time. */
+async function resolvesWithin(work: Promise<void>, milliseconds: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), milliseconds);
+  });
+  const inTime = work.then(
+    () => true,
+    () => false,
+  );
+  try {
+    return await Promise.race([inTime, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 export function createSlot(options: SlotOptions): Slot {
   const { partition, decode } = options;
@@ -52,9 +93,9 @@ export function createSlot(options: SlotOptions): Slot {
     if (before && !after) options.resume();
   };
 
-  const waitForSchema = (id: number): void => {
+  const pauseUntil = (schemaKnown: Promise<void>): void => {
     setPaused("schema", true);
-    options.loadSchema(id).then(
+    schemaKnown.then(
       () => setPaused("schema", false),
       () => {
         // Closed: nobody reads any more.
@@ -71,19 +112,29 @@ export function createSlot(options: SlotOptions): Slot {
     setPaused,
     async read(messages, isCurrent) {
       let startedAt = performance.now();
-      for (let taken = 0; taken < messages.length; taken++) {
+      let patience = MAX_SCHEMA_WAITS_MS;
+      for (let taken = 0; taken < messages.length; ) {
         if (taken % RECORDS_PER_LOOK === 0 && performance.now() - startedAt > MAX_STRETCH_MS) {
           await nextTurn();
           if (!isCurrent()) return taken;
           startedAt = performance.now();
         }
-        const record = sourceRecord(messages[taken] as KafkaMessage);
-        const decoded = decode(record);
+        const message = messages[taken] as KafkaMessage;
+        const decoded = decode(message);
         if ("schemaId" in decoded) {
-          waitForSchema(decoded.schemaId);
+          // A pause may last much longer than the registry's answer takes, and ids that garbage made up can be many.
+          const schemaKnown = options.loadSchema(decoded.schemaId);
+          const waitedFrom = performance.now();
+          const isKnown = await resolvesWithin(schemaKnown, Math.max(0, Math.min(SCHEMA_WAIT_MS, patience)));
+          if (!isCurrent()) return taken;
+          startedAt = performance.now();
+          patience -= startedAt - waitedFrom;
+          if (isKnown) continue;
+          pauseUntil(schemaKnown);
           return taken;
         }
-        if (!partition.offer(record, decoded)) return taken;
+        if (!partition.offer(sourceRecord(message), decoded)) return taken;
+        taken++;
       }
       return messages.length;
     },

@@ -26,8 +26,8 @@ export function metricsSource(
     partitions: () =>
       [...slots().values()].map(({ partition, highWatermark, paused }) => ({
         partition: partition.number,
-        committedOffset: partition.base,
-        lag: highWatermark === undefined ? undefined : Math.max(0, highWatermark - partition.base),
+        committedOffset: partition.committedOffset,
+        lag: highWatermark === undefined ? undefined : Math.max(0, highWatermark - partition.committedOffset),
         ledgerUsedRatio: partition.ledgerUsedRatio,
         paused,
       })),

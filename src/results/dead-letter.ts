@@ -21,6 +21,18 @@ export interface DeadLetterDetails {
   httpStatus?: number | null | undefined;
 }
 
+/** What a dead letter says of where it comes from and why it is here. */
+const OWN_HEADERS = [
+  "__connect.errors.topic",
+  "__connect.errors.partition",
+  "__connect.errors.offset",
+  "__connect.errors.exception.message",
+  "optout.reason",
+  "optout.environment",
+  "optout.attempts",
+  "optout.http.status",
+] as const;
+
 /**
  * The dead letter of a record: its key, value and headers as they were, and headers that say where it comes from and why
  * it is here. Of headers with these names, left by an earlier round, the old values go.
@@ -28,7 +40,7 @@ export interface DeadLetterDetails {
  */
 export function deadLetterMessage(original: OriginalRecord, details: DeadLetterDetails): Message {
   const { environment, attempts, httpStatus } = details;
-  const added: Record<string, string | undefined> = {
+  const added: Record<(typeof OWN_HEADERS)[number], string | undefined> = {
     "__connect.errors.topic": original.topic,
     "__connect.errors.partition": String(original.partition),
     "__connect.errors.offset": String(original.offset),
@@ -45,6 +57,29 @@ export function deadLetterMessage(original: OriginalRecord, details: DeadLetterD
   const headers: IHeaders = Object.fromEntries([...kept, ...own]);
   return { key: original.key, value: original.value, headers };
 }
+
+/**
+ * The least that a dead letter can be: where its record is and why it was rejected, and how much of it was left out. For
+ * a record whose key or headers leave no room even without its value. Undefined for what isn't a dead letter.
+ */
+export function bareDeadLetter({ key, value, headers = {}, ...rest }: Message): Message | undefined {
+  if (headers["__connect.errors.offset"] === undefined) return undefined;
+  const isOwn = (name: string): boolean => OWN_HEADERS.some((own) => own === name);
+  const own = Object.entries(headers).filter(([name]) => isOwn(name));
+  const others = Object.entries(headers).filter(([name]) => !isOwn(name));
+  const omitted = {
+    "optout.key.omitted.bytes": bytesOf(key),
+    "optout.value.omitted.bytes": bytesOf(value),
+    "optout.headers.omitted.bytes": others.flat(2).reduce((sum, part) => sum + bytesOf(part), 0),
+  };
+  const sizes = Object.entries(omitted)
+    .filter(([, bytes]) => bytes > 0)
+    .map(([name, bytes]) => [name, String(bytes)]);
+  return { ...rest, key: null, value: null, headers: Object.fromEntries([...own, ...sizes]) };
+}
+
+const bytesOf = (part: Buffer | string | null | undefined): number =>
+  part === null || part === undefined ? 0 : Buffer.byteLength(part);
 
 /**
  * What kafkajs can send of what it received. It throws on a null header value, so that becomes an empty one. And it reads

@@ -271,12 +271,25 @@ describe("compliance-dnc: tokens", () => {
       "{}",
       { access_token: "" },
       { access_token: 7, expires_in: 3600 },
+      ...["t1\n", "t1\r\nx: 1", "t 1", "t\u00001", "t\u007f", "tök", "令牌"].map((t) => ({
+        access_token: t,
+      })),
       { access_token: "t1", token_type: "mac", expires_in: 3600 },
       { error: "invalid_client" },
     ];
     for (const body of bodies) {
       assert.deepEqual(await answerTo(200, body), { ok: false, refused: false, httpStatus: 200 });
     }
+  });
+
+  test("a token is taken if and only if it consists of visible ASCII", async () => {
+    const tokens = fc.oneof(fc.string(), fc.stringMatching(/^[!-~]+$/), fc.string({ unit: "binary" }));
+    const property = fc.asyncProperty(tokens, async (access_token) => {
+      const isVisible =
+        access_token !== "" && [...access_token].every((char) => char > " " && char < "\u007f");
+      assert.equal((await answerTo(200, { access_token })).ok, isVisible);
+    });
+    await fc.assert(property);
   });
 
   test("a server in trouble is asked again; any other answer refuses the credentials", async () => {

@@ -62,6 +62,7 @@ export function cacheFor(
     logger: silentLogger(),
     now: () => 0,
     backoff: FAST,
+    confirmAfterMs: 0,
     ...options,
   });
   t.after(() => cache.close());

@@ -5,6 +5,7 @@ import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import { SchemaRegistry } from "@kafkajs/confluent-schema-registry";
 import { createDecoder } from "../../src/events/decode.ts";
+import { CONFIRM_AFTER_MS } from "../../src/events/schema-cache.ts";
 import { avroSchema, cacheFor, drop, json, notFound, registry, schema, usable } from "./events-registry.ts";
 
 const phoneOnly = Buffer.concat([Buffer.from([24]), Buffer.from("+12125550123"), Buffer.alloc(6)]);
@@ -103,7 +104,7 @@ test("JSON Schema of any draft and Protobuf decode too", async (t) => {
 });
 
 test("a schema id the registry doesn't know is remembered for 30 seconds only", async (t) => {
-  const { url, requests } = await registry(t, notFound, schema);
+  const { url, requests } = await registry(t, notFound, notFound, schema);
   let now = 0;
   const cache = cacheFor(t, url, { now: () => now });
   await cache.load(7);
@@ -111,11 +112,75 @@ test("a schema id the registry doesn't know is remembered for 30 seconds only", 
   now = 29_999;
   await cache.load(7);
   assert.equal(cache.get(7), "unknown");
-  assert.equal(requests.length, 1);
+  assert.equal(requests.length, 2);
   now = 30_000;
   assert.equal(cache.get(7), undefined);
   await cache.load(7);
   assert.ok(usable(cache, 7));
+});
+
+test("a node that has not heard of a schema yet is not believed, nor one that lacks what the schema refers to", async (t) => {
+  const gone = json(404, { error_code: 40401, message: "Subject 'phone' not found." });
+  // Over HTTP and then through the library: the second node lags behind the first, and then no more.
+  for (const answers of [
+    [notFound, schema],
+    [schema, notFound, schema],
+    [schema, gone, schema],
+  ]) {
+    const { url, requests } = await registry(t, ...answers);
+    const cache = cacheFor(t, url);
+    await cache.load(7);
+    assert.ok(usable(cache, 7));
+    assert.equal(requests.length, answers.length + 1);
+  }
+});
+
+test("a failure between two refusals neither confirms nor forgets the first", async (t) => {
+  const { url, requests } = await registry(t, notFound, json(503, {}), notFound);
+  const cache = cacheFor(t, url);
+  await cache.load(7);
+  assert.equal(cache.get(7), "unknown");
+  assert.equal(requests.length, 3);
+  const recovered = await registry(t, notFound, json(503, {}), schema);
+  const other = cacheFor(t, recovered.url);
+  await other.load(7);
+  assert.ok(usable(other, 7));
+});
+
+test("a refusal is confirmed two seconds after the first, and is no answer until then", async (t) => {
+  const askedAt: number[] = [];
+  const known: unknown[] = [];
+  const { url } = await registry(t, (response, request) => {
+    askedAt.push(performance.now());
+    known.push(cache.get(7));
+    notFound(response, request);
+  });
+  const cache = cacheFor(t, url, { confirmAfterMs: CONFIRM_AFTER_MS });
+  await cache.load(7);
+  const [first = 0, second = 0] = askedAt;
+  assert.equal(askedAt.length, 2);
+  assert.ok(second - first >= 1_990, `${second - first} ms`);
+  assert.deepEqual(known, [undefined, undefined]);
+  assert.equal(cache.get(7), "unknown");
+});
+
+test("closing, or the last caller leaving, ends the wait for a confirmation", async (t) => {
+  const answered: ServerResponse[] = [];
+  const { url } = await registry(t, (response, request) => {
+    answered.push(response);
+    notFound(response, request);
+  });
+  const cache = cacheFor(t, url, { confirmAfterMs: 2 ** 30 });
+  const caller = new AbortController();
+  const loads = [cache.load(1, caller.signal), cache.load(2)];
+  const ended = Promise.all(loads.map((load) => assert.rejects(load)));
+  while (answered.length < 2 || !answered.every((response) => response.writableFinished)) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  caller.abort();
+  cache.close();
+  await ended;
+  assert.equal(answered.length, 2);
 });
 
 test("a schema that can't be used is told apart from one that isn't there", async (t) => {
@@ -142,11 +207,11 @@ test("a schema that refers to one that is gone can't be used", async (t) => {
   assert.match(requests.at(-1) ?? "", /^GET \/subjects\/phone\/versions\/1\b/);
 });
 
-test("callers that wait for the same id share one request", async (t) => {
+test("callers that wait for the same id share its requests", async (t) => {
   const { url, requests } = await registry(t, notFound);
   const cache = cacheFor(t, url);
   await Promise.all(Array.from({ length: 50 }, () => cache.load(7)));
-  assert.equal(requests.length, 1);
+  assert.equal(requests.length, 2);
 });
 
 test("a caller that aborts leaves the others waiting, and the last one to leave ends the request", async (t) => {

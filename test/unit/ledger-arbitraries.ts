@@ -41,6 +41,9 @@ export const steps = (
 ): fc.Arbitrary<{ gap: number; length: number }[]> =>
   fc.array(fc.record({ gap, length }), { minLength, maxLength, size });
 
+/** Any of the 4,096, and not the same in neighbours. */
+export const digestFrom = (seed: number): number => (seed * 2_654_435_761 + 97) % 4_096;
+
 export const base: fc.Arbitrary<number> = fc.oneof(
   fc.integer({ min: 0, max: 1_000 }),
   fc.integer({ min: 0, max: 2 ** 50 }),
@@ -58,7 +61,7 @@ export const ledgers = ({ maxBatches = 60, minBatches = 0 } = {}): fc.Arbitrary<
         environments: shape.environments,
         batches: spans.map((span, index) => {
           const [settled = false, ...acknowledged] = rows[index] ?? [];
-          return { ...span, settled, acknowledged };
+          return { ...span, digest: digestFrom(span.last), settled, acknowledged };
         }),
       }));
     });
@@ -74,6 +77,7 @@ export const uniform = (
   batches: Array.from({ length: count }, (_, index) => ({
     first: 1_000_000 + index * 50,
     last: 1_000_000 + index * 50 + 49,
+    digest: digestFrom(index),
     settled: isSet(index, -1),
     acknowledged: environments.map((_name, environment) => isSet(index, environment)),
   })),

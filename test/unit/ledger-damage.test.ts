@@ -144,11 +144,13 @@ describe("ledger: foreign metadata", () => {
 describe("ledger: hostile content under a correct checksum", () => {
   const HUGE = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f];
   const name = [1, 2, 3, 4];
+  /** Of one batch. */
+  const DIGEST = [0xab, 0xc0, 0];
 
   test("a well-formed payload is taken, so that the checksum of these tests is the real one", () => {
-    assert.deepEqual(decodeLedger(5, sealed(5, [1, 2, 0]), []), {
+    assert.deepEqual(decodeLedger(5, sealed(5, [1, 2, ...DIGEST, 0]), []), {
       ok: true,
-      batches: [{ first: 5, last: 6, settled: false, acknowledged: [] }],
+      batches: [{ first: 5, last: 6, digest: 0xabc, settled: false, acknowledged: [] }],
     });
   });
 
@@ -158,9 +160,9 @@ describe("ledger: hostile content under a correct checksum", () => {
       [...HUGE],
       [...HUGE, ...HUGE, ...HUGE],
       [0x80, 0x80, 0x80, 0x80, 0x08],
-      [1, 0, ...HUGE],
-      [1, 0, 1, ...name, 0, ...HUGE],
-      [1, 0, ...HUGE, ...name, 0, 0],
+      [1, 0, ...DIGEST, ...HUGE],
+      [1, 0, ...DIGEST, 1, ...name, 0, ...HUGE],
+      [1, 0, ...DIGEST, ...HUGE, ...name, 0, 0],
       [1, 1, ...HUGE, 1],
       [2, 0, ...HUGE, 0],
       [0, ...HUGE],
@@ -180,12 +182,12 @@ describe("ledger: hostile content under a correct checksum", () => {
   });
 
   test("what goes on after its end is refused", () => {
-    assertRefused(5, sealed(5, [1, 2, 0, 0]));
-    assertRefused(5, sealed(5, [1, 2, 1, ...name, 1, 0, 7]));
+    assertRefused(5, sealed(5, [1, 2, ...DIGEST, 0, 0]));
+    assertRefused(5, sealed(5, [1, 2, ...DIGEST, 1, ...name, 1, 0, 7]));
   });
 
   test("a cursor past the end stands for all batches and allocates nothing", () => {
-    const payload = [2, 0, 0, 1, ...name, ...HUGE, 0];
+    const payload = [2, 0, 0, ...DIGEST, 1, ...name, ...HUGE, 0];
     assert.equal(decodeLedger(5, sealed(5, payload), NAMES).ok, true);
   });
 

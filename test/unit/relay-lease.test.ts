@@ -18,7 +18,7 @@ function leaseAt(start: number) {
 describe("the lease on partitions", () => {
   test("isn't held before an assignment is granted, however alive the member is", () => {
     const { lease } = leaseAt(5);
-    lease.renew();
+    lease.renew(0);
     assert.equal(lease.isHeld, false);
     lease.grant();
     assert.equal(lease.isHeld, true);
@@ -29,7 +29,7 @@ describe("the lease on partitions", () => {
     lease.grant();
     pass(7_999);
     assert.equal(lease.isHeld, true);
-    lease.renew();
+    lease.renew(0);
     pass(7_999);
     assert.equal(lease.isHeld, true);
     pass(1);
@@ -42,7 +42,7 @@ describe("the lease on partitions", () => {
     pass(3_600_000);
     assert.equal(lease.isHeld, false);
     assert.equal(lease.lapsedFor(), 3_600_000 - 8_000);
-    lease.renew();
+    lease.renew(0);
     assert.equal(lease.isHeld, true);
     assert.equal(lease.lapsedFor(), 0);
   });
@@ -51,7 +51,7 @@ describe("the lease on partitions", () => {
     const { lease, pass } = leaseAt(0);
     lease.grant();
     lease.revoke();
-    lease.renew();
+    lease.renew(0);
     assert.equal(lease.isHeld, false);
     pass(4_000);
     assert.equal(lease.lapsedFor(), 4_000);

@@ -1,5 +1,6 @@
 import type { TestContext } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { createBatchBuilder, ledgerDigest } from "../../src/batching/batch.ts";
 import type { BatchLimits } from "../../src/batching/batcher.ts";
 import { decodeLedger, encodeLedger, type LedgerBatch } from "../../src/batching/ledger.ts";
 import type { PartOutcome } from "../../src/delivery/lane.ts";
@@ -180,15 +181,28 @@ export interface LedgerRow {
   range: readonly [first: number, last: number];
   acknowledgedBy?: string[];
   settled?: boolean;
+  /** How its records are read. */
+  decodedAt?: (offset: number) => Decoded;
+}
+
+/** Of the batch of a range; unless said otherwise, the one that `offerAll` makes. */
+export function digestOf(
+  [first, last]: readonly [first: number, last: number],
+  decodedAt: (offset: number) => Decoded = (offset) => optOut({ phone: phoneOf(offset) }),
+): number {
+  const builder = createBatchBuilder(SCOPE);
+  for (let offset = first; offset <= last; offset++) builder.add(recordAt(offset), decodedAt(offset));
+  return ledgerDigest(builder.build());
 }
 
 /** The metadata of a commit that holds these batches. */
 export const metadataOf = (base: number, rows: LedgerRow[], environments: string[] = ENVIRONMENTS): string =>
   encodeLedger(
     base,
-    rows.map(({ range: [first, last], acknowledgedBy = [], settled: isSettled = false }) => ({
+    rows.map(({ range: [first, last], acknowledgedBy = [], settled: isSettled = false, decodedAt }) => ({
       first,
       last,
+      digest: digestOf([first, last], decodedAt),
       settled: isSettled,
       acknowledged: environments.map((name) => isSettled || acknowledgedBy.includes(name)),
     })),

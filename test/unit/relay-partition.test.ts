@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ENVIRONMENTS, refused, rejected, settled, start } from "./relay-partition-fixture.ts";
+import { digestOf, ENVIRONMENTS, refused, rejected, settled, start } from "./relay-partition-fixture.ts";
 
 const everywhere = (range: string): string[] => ENVIRONMENTS.map((name) => `${name} ${range}`);
 
@@ -147,7 +147,7 @@ describe("delivery", () => {
     await harness.answer("0-2", "production", refused);
     assert.deepEqual(harness.requests(), [false, false]);
     assert.deepEqual(harness.commit()?.ledger, [
-      { first: 0, last: 2, settled: false, acknowledged: [false, true, false] },
+      { first: 0, last: 2, digest: digestOf([0, 2]), settled: false, acknowledged: [false, true, false] },
     ]);
   });
 

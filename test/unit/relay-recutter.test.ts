@@ -8,7 +8,7 @@ import { spansFrom } from "./ledger-arbitraries.ts";
 import { optOut, phoneOf, recordAt, rejected, SCOPE } from "./relay-partition-fixture.ts";
 
 const entries = (...ranges: [first: number, last: number][]): LedgerBatch[] =>
-  ranges.map(([first, last]) => ({ first, last, settled: false, acknowledged: [] }));
+  ranges.map(([first, last]) => ({ first, last, digest: 0, settled: false, acknowledged: [] }));
 
 const offer = (recutter: Recutter, offset: number): boolean =>
   recutter.offer(recordAt(offset), optOut({ phone: phoneOf(offset % 1_000) })).isStray;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
 import { createBatchBuilder, type SourceRecord } from "../../src/batching/batch.ts";
 import type { PartOutcome } from "../../src/delivery/lane.ts";
@@ -6,7 +7,7 @@ import type { Decoded } from "../../src/events/event.ts";
 import { batchResults, type ResultContext } from "../../src/relay/result-messages.ts";
 import { type SealedBatch, sealedBatch } from "../../src/relay/sealed-batch.ts";
 import { createStatusEncoder, type StatusRecord } from "../../src/results/status.ts";
-import { optOut, part, phoneOf, recordAt, SCOPE } from "./relay-partition-fixture.ts";
+import { optOut, part, phoneOf, recordAt, rejected, SCOPE } from "./relay-partition-fixture.ts";
 
 const NOW = Date.parse("2026-03-01T10:00:05.250Z");
 const topics = { events: "opt-outs", status: "statuses", deadLetter: "dead" };
@@ -249,5 +250,29 @@ describe("the results of a batch", () => {
     );
     assert.equal(new Set(statuses.map(({ environments }) => JSON.stringify(environments))).size, 1);
     assert.equal(messages.length, 3);
+  });
+
+  test("a status has the event's own key up to 1 KiB, and a digest in place of a longer one", () => {
+    const keyOf = (bytes: number) => {
+      const record = { ...recordAt(0), key: Buffer.alloc(bytes, "k") };
+      const { statusMessages, deadLetters } = results(sealedOf([[record, rejected]]));
+      assert.deepEqual(deadLetters[0]?.key, record.key, "the dead letter has it as it is");
+      return statusMessages[0]?.key;
+    };
+    assert.deepEqual(keyOf(1_024), Buffer.alloc(1_024, "k"));
+    const digest = createHash("sha256").update("k".repeat(1_025)).digest("hex");
+    assert.equal(keyOf(1_025), digest);
+    assert.equal(keyOf(0)?.length, 0);
+  });
+
+  test("whatever the timestamp, there is a status with a time in RFC 3339", () => {
+    const timestampOf = (timestamp: number) =>
+      results(sealedOf([[recordAt(0, timestamp), rejected]])).statuses[0]?.origin.timestamp;
+    assert.equal(timestampOf(1.7e18), "9999-12-31T23:59:59.999Z");
+    assert.equal(timestampOf(8.64e15), "9999-12-31T23:59:59.999Z");
+    assert.equal(timestampOf(-1.7e18), "0000-01-01T00:00:00.000Z");
+    assert.equal(timestampOf(Number.POSITIVE_INFINITY), "9999-12-31T23:59:59.999Z");
+    assert.equal(timestampOf(Number.NaN), "1970-01-01T00:00:00.000Z");
+    assert.equal(timestampOf(-1), "1969-12-31T23:59:59.999Z");
   });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type Batch, createBatchBuilder } from "../../src/batching/batch.ts";
-import type { LedgerBatch } from "../../src/batching/ledger.ts";
+import { type Batch, createBatchBuilder, ledgerDigest } from "../../src/batching/batch.ts";
+import { type LedgerBatch, UNKNOWN_DIGEST } from "../../src/batching/ledger.ts";
 import { answer, isAnswered, rebuiltBatch, sealedBatch, settle } from "../../src/relay/sealed-batch.ts";
 import { optOut, part, phoneOf, recordAt, rejected, SCOPE } from "./relay-partition-fixture.ts";
 
@@ -14,6 +14,7 @@ function batchOf(first: number, last: number, decoded = optOut({ phone: phoneOf(
 const entry = (more: Partial<LedgerBatch> = {}): LedgerBatch => ({
   first: 5,
   last: 7,
+  digest: ledgerDigest(batchOf(5, 7)),
   settled: false,
   acknowledged: [true, false],
   ...more,
@@ -67,14 +68,31 @@ describe("a sealed batch", () => {
     assert.deepEqual(narrowed.outcomes, ["earlier", undefined]);
   });
 
-  test("stays settled, unless an environment has come since", () => {
-    assert.equal(
-      rebuiltBatch(batchOf(5, 7), entry({ settled: true, acknowledged: [true, true] })).settled,
-      true,
-    );
+  test("stays settled, whatever environment has come since: its outcome is published", () => {
     const more = rebuiltBatch(batchOf(5, 7), entry({ settled: true, acknowledged: [true, true, false] }));
-    assert.equal(more.settled, false);
-    assert.deepEqual(more.outcomes, ["earlier", "earlier", undefined]);
+    assert.equal(more.settled, true);
+    assert.equal(isAnswered(more), true);
+  });
+
+  test("whose records are read otherwise now has been acknowledged by nobody", () => {
+    const read = rebuiltBatch(batchOf(5, 7, optOut({ phone: phoneOf(99) })), entry());
+    assert.equal(read.recorded, false, "its new body has to be recorded before it is sent");
+    assert.deepEqual(read.acknowledged, [false, false]);
+    assert.deepEqual(read.outcomes, [undefined, undefined]);
+  });
+
+  test("whose records have expired in part keeps its acknowledgements", () => {
+    const left = rebuiltBatch(batchOf(6, 7), entry({ first: 6, digest: UNKNOWN_DIGEST }));
+    assert.equal(left.recorded, false);
+    assert.deepEqual(left.outcomes, ["earlier", undefined]);
+  });
+
+  test("holds no records once it is settled", () => {
+    const sealed = sealedBatch(batchOf(5, 7), 2);
+    settle(sealed);
+    const { events, entries, body } = sealed.batch;
+    assert.deepEqual([events.length, entries.length, body.length], [0, 0, 0]);
+    assert.deepEqual([sealed.first, sealed.last], [5, 7]);
   });
 
   test("doesn't share its flags with the ledger it came from", () => {

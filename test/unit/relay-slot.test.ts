@@ -4,7 +4,7 @@ import type { IHeaders, KafkaMessage } from "kafkajs";
 import type { SourceRecord } from "../../src/batching/batch.ts";
 import type { Decoder } from "../../src/events/decode.ts";
 import { createSlot } from "../../src/relay/slot.ts";
-import { optOut, settled, start } from "./relay-partition-fixture.ts";
+import { type Harness, optOut, settled, start } from "./relay-partition-fixture.ts";
 
 const message = (offset: number, key: Buffer | null = null, headers: IHeaders = {}): KafkaMessage => ({
   offset: String(offset),
@@ -27,11 +27,7 @@ const messages = (count: number): KafkaMessage[] =>
   Array.from({ length: count }, (_, offset) => message(offset));
 
 /** A phone for every record; those in `needs` first need a schema of that id. */
-function slotOver(
-  harness: ReturnType<typeof start>,
-  needs: Record<number, number> = {},
-  onDecode = () => {},
-) {
+function slotOver(harness: Harness, needs: Record<number, number> = {}, onDecode = () => {}) {
   const calls: string[] = [];
   const loaded = new Set<number>();
   const loads: { id: number; resolve(): void; reject(error: Error): void }[] = [];
@@ -61,6 +57,13 @@ function slotOver(
   return { slot, calls, loads };
 }
 
+/** Reads, and lets the time pass that a schema is waited for in place. */
+async function readPatiently(harness: Harness, read: Promise<number>): Promise<number> {
+  await settled();
+  harness.pass(100);
+  return read;
+}
+
 describe("a slot", () => {
   test("hands records to its partition as Kafka has them", async (t) => {
     const harness = start(t, { limits: { maxEntries: 1 } });
@@ -83,8 +86,15 @@ describe("a slot", () => {
   });
 
   test("pauses at a record whose schema isn't known, and goes on with that record when it is", async (t) => {
-    const { slot, calls, loads } = slotOver(start(t), { 2: 77 });
-    assert.equal(await slot.read(messages(5), () => true), 2);
+    const harness = start(t);
+    const { slot, calls, loads } = slotOver(harness, { 2: 77 });
+    assert.equal(
+      await readPatiently(
+        harness,
+        slot.read(messages(5), () => true),
+      ),
+      2,
+    );
     assert.deepEqual(calls, ["pause"]);
     assert.equal(slot.paused, true);
     assert.deepEqual(
@@ -99,8 +109,12 @@ describe("a slot", () => {
   });
 
   test("resumes only when neither room nor a schema is missing", async (t) => {
-    const { slot, calls, loads } = slotOver(start(t), { 0: 77 });
-    await slot.read(messages(1), () => true);
+    const harness = start(t);
+    const { slot, calls, loads } = slotOver(harness, { 0: 77 });
+    await readPatiently(
+      harness,
+      slot.read(messages(1), () => true),
+    );
     slot.setPaused("room", true);
     slot.setPaused("room", true);
     assert.deepEqual(calls, ["pause"]);
@@ -115,11 +129,104 @@ describe("a slot", () => {
   });
 
   test("stays paused when waiting for a schema ends because all ends", async (t) => {
-    const { slot, calls, loads } = slotOver(start(t), { 0: 77 });
-    await slot.read(messages(1), () => true);
+    const harness = start(t);
+    const { slot, calls, loads } = slotOver(harness, { 0: 77 });
+    await readPatiently(
+      harness,
+      slot.read(messages(1), () => true),
+    );
     loads[0]?.reject(new Error("closed"));
     await settled();
     assert.deepEqual(calls, ["pause"]);
+  });
+
+  test("waits a moment for a schema and goes on in place, so that a flood of ids is no chain of pauses", async (t) => {
+    const { slot, calls, loads } = slotOver(start(t), { 1: 71, 2: 72, 4: 71 });
+    const read = slot.read(messages(5), () => true);
+    await settled();
+    assert.equal(slot.partition.position, 1);
+    loads[0]?.resolve();
+    await settled();
+    assert.equal(slot.partition.position, 2);
+    loads[1]?.resolve();
+    assert.equal(await read, 5);
+    assert.deepEqual(calls, []);
+    assert.deepEqual(
+      loads.map(({ id }) => id),
+      [71, 72],
+    );
+  });
+
+  test("reads no further, and pauses nothing, if the assignment changes while it waits for a schema", async (t) => {
+    const harness = start(t);
+    const { slot, calls, loads } = slotOver(harness, { 1: 77 });
+    let current = true;
+    const read = slot.read(messages(3), () => current);
+    await settled();
+    current = false;
+    loads[0]?.resolve();
+    assert.equal(await read, 1);
+    assert.equal(slot.partition.position, 1);
+    assert.deepEqual(calls, []);
+  });
+
+  test("waits in place for so long only, whatever comes: other partitions are read after it", async (t) => {
+    const harness = start(t);
+    const ids = Object.fromEntries(Array.from({ length: 40 }, (_, offset) => [offset, 100 + offset]));
+    const { slot, calls, loads } = slotOver(harness, ids);
+    let clock = 0;
+    t.mock.method(performance, "now", () => clock);
+    let taken: number | undefined;
+    const read = slot
+      .read(messages(40), () => true)
+      .then((count) => {
+        taken = count;
+      });
+    while (taken === undefined) {
+      await settled();
+      clock += 60;
+      if (clock > 500) harness.pass(1);
+      else loads.at(-1)?.resolve();
+      await settled();
+    }
+    await read;
+    assert.ok(taken >= 5 && taken <= 10, `${taken} taken`);
+    assert.deepEqual(calls, ["pause"]);
+  });
+
+  test("a timestamp that is no date is brought within what a date can be", async (t) => {
+    const harness = start(t, { limits: { maxEntries: 1 } });
+    const { slot } = slotOver(harness);
+    const timestamps = ["1700000000000000000", "-1700000000000000000", "nonsense", "-1"];
+    const odd = timestamps.map((timestamp, offset) => ({ ...message(offset), timestamp }));
+    assert.equal(await slot.read(odd, () => true), 4);
+    const kept = harness.partition.sealed.map(({ batch }) => batch.events[0]?.record.timestamp);
+    assert.deepEqual(kept, [8.64e15, -8.64e15, 0, -1]);
+  });
+
+  test("keeps copies, so that a record in waiting doesn't keep the fetch that it came in", async (t) => {
+    const harness = start(t, { limits: { maxEntries: 1 } });
+    const { slot } = slotOver(harness);
+    const fetched = Buffer.alloc(1024 * 1024, "0");
+    const view = (from: number) => fetched.subarray(from, from + 4);
+    const headers = { one: view(10), twice: [view(20), view(30)] };
+    const original: KafkaMessage = Object.assign(message(0, view(0), headers), { value: view(40) });
+    assert.equal(await slot.read([original], () => true), 1);
+    const record = harness.partition.sealed[0]?.batch.events[0]?.record;
+    assert.deepEqual(record?.headers, headers);
+    assert.deepEqual(record?.key, view(0));
+    const kept = [record?.key, record?.value, ...Object.values(record?.headers ?? {})].flat();
+    assert.equal(kept.length, 5);
+    for (const part of kept) assert.ok(Buffer.isBuffer(part) && part.buffer !== fetched.buffer);
+  });
+
+  test("takes headers that kafkajs reads oddly: null values, and names of every object's members", async (t) => {
+    const harness = start(t, { limits: { maxEntries: 1 } });
+    const { slot } = slotOver(harness);
+    const headers: Record<string, unknown> = { empty: null, constructor: [Object, Buffer.from("c")] };
+    assert.equal(await slot.read([message(0, null, headers as IHeaders)], () => true), 1);
+    const record = harness.partition.sealed[0]?.batch.events[0]?.record;
+    assert.deepEqual(record?.headers, { empty: null, constructor: [Buffer.from("c")] });
   });
 
   test("lets others have their turn in a long read, and stops there if the assignment has changed meanwhile", async (t) => {

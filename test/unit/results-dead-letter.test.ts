@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { deadLetterMessage } from "../../src/results/dead-letter.ts";
+import { bareDeadLetter, deadLetterMessage } from "../../src/results/dead-letter.ts";
 
 const original = {
   topic: "opt-out-events",
@@ -70,4 +70,36 @@ test("headers that kafkajs chokes on can be sent: null values, and names of ever
   assert.deepEqual(message.headers?.mixed, [Buffer.from("a"), Buffer.alloc(0)]);
   assert.deepEqual(message.headers?.constructor, [Buffer.from("c")]);
   assert.deepEqual(message.headers?.toString, Buffer.from("d"));
+});
+
+test("a bare dead letter says where its record is and why it is here, and how much was left out", () => {
+  const headers = {
+    large: Buffer.alloc(1_000),
+    several: [Buffer.alloc(10), Buffer.alloc(20)],
+    "optout.made.up": Buffer.alloc(5),
+    constructor: [Object, Buffer.alloc(3)],
+  };
+  const whole = deadLetterMessage({ ...original, headers }, { ...details, environment: "us-west" });
+  const names = "large several optout.made.up constructor".replaceAll(" ", "").length;
+  assert.deepEqual(bareDeadLetter(whole), {
+    key: null,
+    value: null,
+    headers: {
+      "__connect.errors.topic": "opt-out-events",
+      "__connect.errors.partition": "3",
+      "__connect.errors.offset": "42",
+      "__connect.errors.exception.message": "not a valid number for region US",
+      "optout.reason": "invalid_phone",
+      "optout.environment": "us-west",
+      "optout.key.omitted.bytes": "3",
+      "optout.value.omitted.bytes": "3",
+      "optout.headers.omitted.bytes": String(1_038 + names),
+    },
+  });
+});
+
+test("a bare dead letter of next to nothing has nothing left out, and of a status there is none", () => {
+  const tombstone = deadLetterMessage({ ...original, key: null, value: null }, details);
+  assert.deepEqual(bareDeadLetter(tombstone), tombstone);
+  assert.equal(bareDeadLetter({ key: "+12125550123", value: Buffer.from("{}") }), undefined);
 });

@@ -9,7 +9,8 @@ const Acknowledgement = z.object({
 });
 
 const TokenBody = z.object({
-  access_token: z.string().min(1),
+  // Visible ASCII: anything else can't be sent in a header, and would fail every request instead of this one.
+  access_token: z.string().regex(/^[\x21-\x7e]+$/),
   token_type: z
     .string()
     .regex(/^bearer$/i)

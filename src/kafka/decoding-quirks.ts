@@ -1,0 +1,77 @@
+import { createRequire } from "node:module";
+import Decoder, { type Header } from "kafkajs/src/protocol/decoder.js";
+import decodeMessageSet from "kafkajs/src/protocol/messageSet/decoder.js";
+import decodeRecordBatch from "kafkajs/src/protocol/recordBatch/v0/decoder.js";
+
+/*
+ * Ways in which kafkajs 2.2.4 dies of records that are few bytes and in order, and of the same ones again after every
+ * restart. Mended as this module loads: kafkajs reads the code that decodes a fetch when it decodes its first one, and
+ * from then on keeps the function that it found.
+ */
+
+mendHeaders();
+mendFetchedMessages();
+
+/**
+ * kafkajs copies all earlier headers of a record for every further one: 10,000 in 59 KB take it the better part of a
+ * minute, in which no heartbeat leaves. Nothing but headers is read as such an array, and kafkajs does nothing with it but
+ * reduce it to an object. So that is what is replaced.
+ */
+function mendHeaders(): void {
+  const { readVarIntArray } = Decoder.prototype;
+  Decoder.prototype.readVarIntArray = function (reader) {
+    const headers = readVarIntArray.call(this, reader);
+    return Object.assign(headers, { reduce: () => collect(headers) });
+  };
+}
+
+/**
+ * Headers by name as kafkajs has them, those of one name as an array. But also when they are named like a member of
+ * Object.prototype: kafkajs takes that member for the header's first value.
+ */
+function collect(headers: readonly Header[]): Record<string, Header["value"] | Header["value"][]> {
+  const byName = new Map<string, Header["value"] | Header["value"][]>();
+  for (const { key, value } of headers) {
+    const name = String(key);
+    const earlier = byName.get(name);
+    if (Array.isArray(earlier)) earlier.push(value);
+    else byName.set(name, earlier === undefined ? value : [earlier, value]);
+  }
+  // Unlike an assignment, this makes `__proto__` a property like any other.
+  return Object.fromEntries(byName);
+}
+
+/** kafkajs passes the records of a batch as arguments of one call; the stack has room for some 130,000. */
+function mendFetchedMessages(): void {
+  const require = createRequire(import.meta.url);
+  const path = require.resolve("kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js");
+  require(path);
+  const loaded = require.cache[path];
+  if (loaded !== undefined) loaded.exports = decodeMessages;
+}
+
+const MAGIC_OFFSET = 16;
+/** The formats before it are a "message set". */
+const RECORD_BATCH_MAGIC = 2;
+const RECORD_BATCH_OVERHEAD = 49;
+
+async function decodeMessages(decoder: Decoder): Promise<unknown[]> {
+  const size = decoder.readInt32();
+  // Too short to tell its format is cut off; kafkajs lets it end the consumer.
+  if (size <= MAGIC_OFFSET || !decoder.canReadBytes(size)) return [];
+  const bytes = decoder.readBytes(size);
+  const batches = new Decoder(bytes);
+  if (bytes.readInt8(MAGIC_OFFSET) !== RECORD_BATCH_MAGIC) return decodeMessageSet(batches, size);
+  const messages: unknown[] = [];
+  while (batches.canReadBytes(RECORD_BATCH_OVERHEAD)) {
+    try {
+      const { records } = await decodeRecordBatch(batches);
+      for (const record of records) messages.push(record);
+    } catch (error) {
+      // A broker cuts off where the fetch's size limit falls; the next fetch begins with the batch that was cut.
+      if (error instanceof Error && error.name === "KafkaJSPartialMessageError") break;
+      throw error;
+    }
+  }
+  return messages;
+}
