@@ -1,12 +1,6 @@
 #!/usr/bin/env node
 import { Command } from "commander";
 import { describeFailure } from "./commands/failure.ts";
-import { gatewayCommand } from "./commands/gateway.ts";
-import { lintCommand } from "./commands/lint.ts";
-import { quickstartCommand } from "./commands/quickstart.ts";
-import { relayCommand } from "./commands/relay.ts";
-import { simulatorCommand } from "./commands/simulator.ts";
-import { topicsCommand } from "./commands/topics.ts";
 import { VERSION } from "./version.ts";
 
 const HELP = `
@@ -16,20 +10,24 @@ What a command does and takes:       optout-relay relay --help
 Exit codes: 0 done, 1 failed (standard error says why), 2 wrong usage.
 `;
 
+/** A command's code is loaded when it is named: each needs but a part of the libraries, and they take their time. */
+const COMMANDS: Record<string, () => Promise<Command>> = {
+  relay: async () => (await import("./commands/relay.ts")).relayCommand(),
+  gateway: async () => (await import("./commands/gateway.ts")).gatewayCommand(),
+  simulator: async () => (await import("./commands/simulator.ts")).simulatorCommand(),
+  quickstart: async () => (await import("./commands/quickstart.ts")).quickstartCommand(),
+  topics: async () => (await import("./commands/topics.ts")).topicsCommand(),
+  lint: async () => (await import("./commands/lint.ts")).lintCommand(),
+};
+
 const program = new Command("optout-relay")
   .description("Delivers phone opt-outs from Kafka to the do-not-call list of every NICE CXone environment.")
   .version(VERSION)
   .addHelpText("after", HELP);
 
-for (const command of [
-  relayCommand(),
-  gatewayCommand(),
-  simulatorCommand(),
-  quickstartCommand(),
-  topicsCommand(),
-  lintCommand(),
-]) {
-  program.addCommand(command);
+const named = process.argv[2] ?? "";
+for (const load of Object.hasOwn(COMMANDS, named) ? [COMMANDS[named]] : Object.values(COMMANDS)) {
+  if (load !== undefined) program.addCommand(await load());
 }
 for (const command of [program, ...program.commands]) {
   const name = command === program ? program.name() : `${program.name()} ${command.name()}`;

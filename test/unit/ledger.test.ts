@@ -198,6 +198,19 @@ describe("ledger: size", () => {
     }
   });
 
+  test("a full ledger to which environments were added keeps its batches, without acknowledgements", () => {
+    const many = Array.from({ length: 40 }, (_, index) => `e${index}`);
+    const { base: at, batches } = uniform(1_000, many, (batch) => batch % 2 === 1);
+    const text = encode({ base: at, environments: many, batches });
+    assert.ok(text.length <= MAX_LEDGER_CHARS);
+    const read = decode(at, text, many);
+    assert.deepEqual(
+      read.map(({ first, last, digest, settled }) => ({ first, last, digest, settled })),
+      batches.map(({ first, last, digest, settled }) => ({ first, last, digest, settled })),
+    );
+    assert.ok(read.every(({ acknowledged }) => !acknowledged.includes(true)));
+  });
+
   test("a thousand batches of 50 fit with three environments, however they are acknowledged", () => {
     for (const isSet of worstCases) {
       const ledger = uniform(1_000, THREE, isSet);

@@ -47,6 +47,19 @@ describe("the lease on partitions", () => {
     assert.equal(lease.lapsedFor(), 0);
   });
 
+  test("counts from when the coordinator was asked, not from when its answer was read", () => {
+    const { lease, pass } = leaseAt(0);
+    lease.grant();
+    pass(60_000);
+    lease.renew(30_000);
+    assert.equal(lease.isHeld, false, "the answer waited here while the process was stopped");
+    lease.renew(20);
+    assert.equal(lease.isHeld, true);
+    lease.renew(7_000);
+    pass(7_979);
+    assert.equal(lease.isHeld, true, "an older answer takes nothing away");
+  });
+
   test("ends at once when the assignment is void, and a heartbeat doesn't bring it back", () => {
     const { lease, pass } = leaseAt(0);
     lease.grant();

@@ -253,3 +253,16 @@ describe("the committed offset", () => {
     assert.equal(harness.commit()?.offset, 7);
   });
 });
+
+test("at shutdown a settled batch makes room, and yet reading doesn't go on", async (t) => {
+  const harness = start(t, { limits: { maxEntries: 1, maxPendingEntries: 2 } });
+  harness.offerAll(0, 1);
+  harness.commit();
+  assert.equal(harness.partition.paused, true);
+  harness.partition.stopSealing();
+  await harness.answer("0-0");
+  await harness.answer("1-1");
+  assert.equal(harness.partition.pendingEvents, 0);
+  assert.deepEqual(harness.pauses, [true]);
+  assert.equal(harness.offer(2), false);
+});
