@@ -26,10 +26,10 @@ say otherwise:
   /metrics  for Prometheus; optout_environment_oldest_pending_timestamp_seconds
             is the one to alert on
 
-SIGTERM or Ctrl-C ends it in order, within half a minute: requests under way are
-finished, offsets committed, the group left. A second one, or kill -9, ends it at
-once and loses nothing: the next process sends what wasn't acknowledged again,
-under the same idempotency keys.
+SIGTERM or Ctrl-C ends it in order, within half a minute: requests under way
+are finished, offsets committed, the group left. A second one, or kill -9, ends
+it at once and loses nothing: the next process sends what wasn't acknowledged
+again, under the same idempotency keys.
 
 Exit codes: 0 stopped by a signal, 1 failed (standard error says why), 2 wrong
 usage.

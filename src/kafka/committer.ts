@@ -88,6 +88,7 @@ export function createCommitter(options: CommitterOptions): Committer {
       await options.commit(
         snapshots.map(({ partition, offset, metadata }) => ({ partition, offset, metadata })),
       );
+      if (failures > 0) options.logger.info({ failures }, "offset commits work again");
       failures = 0;
       options.onOutcome("ok");
       for (const snapshot of snapshots) snapshot.onCommitted();

@@ -63,12 +63,22 @@ export async function downloadArtifact(
 
 async function publish(artifact: Artifact, staging: string): Promise<void> {
   const target = artifactFolder(artifact);
-  // Only a folder that somebody damaged by hand is in the way without being whole.
-  if (!(await isCached(artifact))) await rm(target, { recursive: true, force: true });
-  try {
-    await rename(staging, target);
-  } catch (error) {
-    if (!(await isCached(artifact))) throw error;
+  const isPublished = async (): Promise<boolean> => {
+    try {
+      await rename(staging, target);
+      return true;
+    } catch (error) {
+      // Somebody else was first, or a folder that isn't whole is in the way.
+      if (await isCached(artifact)) return true;
+      if (!(await exists(target))) throw error;
+      return false;
+    }
+  };
+  for (let attempt = 1; !(await isPublished()); attempt++) {
+    // Renamed, not removed: should another process publish this very moment, nobody meets it half gone.
+    const aside = `${staging}-aside-${attempt}`;
+    await rename(target, aside).catch(() => {});
+    await rm(aside, { recursive: true, force: true });
   }
 }
 

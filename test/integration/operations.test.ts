@@ -247,6 +247,8 @@ describe("operations", () => {
       "lines above warn",
     );
     assert.ok(loud.length > 0 && loud.length < 40, `${loud.length} warnings`);
+    const says = relay.logs().map(({ msg }) => msg);
+    assert.ok(says.includes("offset commits work again"), "the end of the trouble is told, too");
   });
 });
 
