@@ -61,6 +61,8 @@ export async function downloadArtifact(
   }
 }
 
+const IN_THE_WAY = new Set(["ENOTEMPTY", "EEXIST", "ENOTDIR"]);
+
 async function publish(artifact: Artifact, staging: string): Promise<void> {
   const target = artifactFolder(artifact);
   const isPublished = async (): Promise<boolean> => {
@@ -70,7 +72,7 @@ async function publish(artifact: Artifact, staging: string): Promise<void> {
     } catch (error) {
       // Somebody else was first, or a folder that isn't whole is in the way.
       if (await isCached(artifact)) return true;
-      if (!(await exists(target))) throw error;
+      if (!IN_THE_WAY.has((error as NodeJS.ErrnoException).code ?? "")) throw error;
       return false;
     }
   };
