@@ -86,7 +86,7 @@ export function createAssignment(options: AssignmentOptions): Assignment {
     epoch.abort();
     epoch = new AbortController();
     lease.revoke();
-    if (slots.size > 0) logger.info({ reason, partitions: slots.size }, "partitions given up");
+    if (slots.size > 0) logger.info({ reason, partitions: [...slots.keys()] }, "partitions given up");
     for (const { partition } of slots.values()) partition.dispose();
     slots.clear();
     phase = "suspended";

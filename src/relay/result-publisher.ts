@@ -1,4 +1,4 @@
-import { messageOf, OptoutError } from "../errors.ts";
+import { OptoutError } from "../errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Publisher } from "./publisher.ts";
 import { type BatchResults, batchResults, type ResultContext } from "./result-messages.ts";
@@ -26,9 +26,14 @@ export function createResultPublisher(options: ResultPublisherOptions): ResultPu
   const resultsOf = (sealed: SealedBatch): BatchResults | undefined => {
     try {
       return batchResults(sealed, context, Date.now());
-    } catch (error) {
-      const message = `A status record can't be encoded: ${messageOf(error)}.`;
-      onFatal(new OptoutError("internal", message, { cause: error }));
+    } catch {
+      // Not the encoder's words: they may quote the record, and a phone with it.
+      onFatal(
+        new OptoutError(
+          "internal",
+          `A status record of partition ${sealed.batch.partition} can't be encoded. Compare the schema registered for the status topic with schemas/opt-out-status.avsc, then start the relay again.`,
+        ),
+      );
       return undefined;
     }
   };
