@@ -108,6 +108,8 @@ describe("lane: splitting", () => {
   test("what is answered short is never counted as delivered, and is sent until it is taken", async (t) => {
     await fc.assert(
       fc.asyncProperty(batches, async ({ count, bad }) => {
+        // Five single ones in a row close the lane; that is another test.
+        fc.pre(bad.length < 5);
         const batch = batchOf(count);
         const notTaken = phonesAt(batch, bad);
         let healed = false;
