@@ -13,7 +13,7 @@ import { startLocalStack } from "../local-stack/local-stack.ts";
 import { type Logger, silentLogger } from "../observability/logger.ts";
 import { startObservabilityServer } from "../observability/server.ts";
 import { createRegistry } from "../registry/registry.ts";
-import { registerSchemas } from "../registry/subjects.ts";
+import { type RegisteredSubject, registerSchemas } from "../registry/subjects.ts";
 import { createRelay, type Relay } from "../relay/relay.ts";
 import { createSimulator, type Simulator } from "../simulator/index.ts";
 import { VERSION } from "../version.ts";
@@ -117,11 +117,11 @@ async function run(options: QuickstartOptions, cleanup: Cleanup): Promise<Quicks
   const config = configFor(backing, simulator, prefix);
   const kafka = createKafka(config.kafka, logger);
   cleanup.add(async () => closeKafka(kafka));
-  await progress.step("topics and schemas", async (detail) => {
+  const subjects = await progress.step("topics and schemas", async (detail) => {
     const topics = await ensureTopics(kafka, config);
     if (options.brokers !== undefined) cleanup.add(() => deleteTopics(kafka, config));
-    await registerSchemas(config);
     detail(topics.map(({ topic }) => topic).join(", "));
+    return registerSchemas(config);
   });
   const intake = await startIntake(config, kafka, progress, logger, cleanup);
   const { relay, url: relayUrl } = await startRelay(config, progress, logger, cleanup);
@@ -143,7 +143,7 @@ async function run(options: QuickstartOptions, cleanup: Cleanup): Promise<Quicks
     samples,
     ...intake,
     topic: config.topics.events,
-    toAvro: await avroOf(config),
+    toAvro: await avroOf(config, subjects),
     onSent: (count) => {
       sent = count;
     },
@@ -231,12 +231,12 @@ async function watchOutcomes(config: Config, kafka: KafkaClient, cleanup: Cleanu
   return outcomes;
 }
 
-async function avroOf(config: Config): Promise<((event: object) => Buffer) | undefined> {
-  if (config.schemaRegistry === undefined) return undefined;
-  const subject = (await registerSchemas(config))?.find(
-    (each) => each.subject === `${config.topics.events}-value`,
-  );
-  return subject && createRegistry(config.schemaRegistry).serializer(subject.id);
+async function avroOf(
+  { schemaRegistry, topics }: Config,
+  subjects: readonly RegisteredSubject[] | null,
+): Promise<((event: object) => Buffer) | undefined> {
+  const subject = subjects?.find((each) => each.subject === `${topics.events}-value`);
+  return subject && schemaRegistry && createRegistry(schemaRegistry).serializer(subject.id);
 }
 
 interface Settling {

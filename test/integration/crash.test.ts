@@ -7,8 +7,6 @@ import {
   assertAllIsWell,
   assertNotAskedAgain,
   eventsInLedgers,
-  optOuts,
-  phones,
   type Snapshot,
   seededRandom,
   snapshotOf,
@@ -17,6 +15,8 @@ import {
 import { endOffsets } from "../support/kafka.ts";
 import {
   createScenario,
+  optOuts,
+  phones,
   type RelayProcess,
   type Scenario,
   type ScenarioOptions,

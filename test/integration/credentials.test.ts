@@ -3,7 +3,7 @@ import { after, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createSimulator } from "../../src/simulator/index.ts";
 import { createProxy } from "../support/proxy.ts";
-import { createScenario, optOut } from "../support/scenario.ts";
+import { createScenario, optOut, optOuts, phones } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
 import {
   assertCutOnce,
@@ -17,8 +17,6 @@ import {
   environmentOf,
   laneOf,
   listed,
-  optOuts,
-  phones,
   settledEvents,
   tokenRequests,
   warnings,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createScenario, phoneOf } from "../support/scenario.ts";
+import { createScenario, optOuts, phoneOf, phones } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
 import {
   assertCutOnce,
@@ -15,8 +15,6 @@ import {
   environmentOf,
   laneOf,
   listed,
-  optOuts,
-  phones,
   settledEvents,
   timesAt,
   warnings,

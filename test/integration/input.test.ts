@@ -4,16 +4,12 @@ import kafkajs, { type IHeaders, type Message } from "kafkajs";
 import { BAD, GOOD } from "../support/bad-records.ts";
 import { registerCompressors, ZSTD_MESSAGES } from "../support/compression.ts";
 import { readTopic, type TopicRecord } from "../support/kafka.ts";
-import { createScenario, optOut, phoneOf, type Scenario } from "../support/scenario.ts";
+import { createScenario, optOut, optOuts, phoneOf, phones, type Scenario } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
 import { assertCutOnce, assertOnEveryList, assertOneOutcomeEach, entryRequests } from "../support/verify.ts";
 import { waitFor } from "../support/wait.ts";
 
 const { CompressionTypes } = kafkajs;
-const optOuts = (from: number, to: number): Message[] =>
-  Array.from({ length: to - from }, (_, index) => optOut(from + index));
-const phones = (from: number, to: number): string[] =>
-  Array.from({ length: to - from }, (_, index) => phoneOf(from + index));
 const statusIdOf = ({ config }: Scenario, offset: number | string): string =>
   `${config.topics.events}:0:${offset}`;
 const offsetOf = ({ headers }: TopicRecord): number => Number(headers?.["__connect.errors.offset"]);

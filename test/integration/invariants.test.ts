@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { createProbeEnvironment } from "../support/probe-environment.ts";
-import { createScenario, optOut, phoneOf, type Scenario } from "../support/scenario.ts";
+import { createScenario, optOut, optOuts, phoneOf, phones, type Scenario } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
 import {
   assertCutOnce,
@@ -13,10 +13,6 @@ import {
 } from "../support/verify.ts";
 import { waitFor } from "../support/wait.ts";
 
-const optOuts = (from: number, to: number) =>
-  Array.from({ length: to - from }, (_, index) => optOut(from + index));
-const phones = (from: number, to: number) =>
-  Array.from({ length: to - from }, (_, index) => phoneOf(from + index));
 const acknowledgedKeys = ({ simulator }: Scenario, environment: string) =>
   new Set(
     entryRequests(simulator, environment).flatMap(({ key, status }) => (status === 201 && key ? [key] : [])),

@@ -7,12 +7,10 @@ import {
   assertAllIsWell,
   assertNotAskedAgain,
   eventsInLedgers,
-  optOuts,
-  phones,
   type Snapshot,
   snapshotOf,
 } from "../support/aftermath.ts";
-import { createScenario, type RelayProcess, type Scenario } from "../support/scenario.ts";
+import { createScenario, optOuts, phones, type RelayProcess, type Scenario } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
 import { assertOnEveryList, assertOneBodyPerKey, entryRequests, rangeOf } from "../support/verify.ts";
 import { waitFor } from "../support/wait.ts";
@@ -103,7 +101,10 @@ describe("the ledger", { concurrency: 3 }, () => {
     };
     await waitFor("the ledger to be full", () => isFull(relay));
     const sealed = await relay.metric("optout_batches_sealed_total", '{trigger="entries"}');
-    assert.ok(sealed !== undefined && sealed >= 1_000 && sealed < 1_100, `${sealed} batches in a full ledger`);
+    assert.ok(
+      sealed !== undefined && sealed >= 1_000 && sealed < 1_100,
+      `${sealed} batches in a full ledger`,
+    );
     await waitFor("the others to have all that is sealed", async () => {
       await sample();
       return ["production", "eu-central"].every((name) => simulator.entries(name).length === sealed - 1);

@@ -3,10 +3,18 @@ import { after, describe, test } from "node:test";
 import { findFreePorts } from "../../src/local-stack/ports.ts";
 import { endOffsets } from "../support/kafka.ts";
 import { assertContract, type Exposition } from "../support/prometheus.ts";
-import { createScenario, optOut, phoneOf, type RelayProcess, type Scenario } from "../support/scenario.ts";
+import {
+  createScenario,
+  optOut,
+  optOuts,
+  phoneOf,
+  phones,
+  type RelayProcess,
+  type Scenario,
+} from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
 import { assertOnEveryList, assertOneOutcomeEach, entryRequests } from "../support/verify.ts";
-import { optOuts, phones, scrape, stateOf } from "../support/views.ts";
+import { scrape, stateOf } from "../support/views.ts";
 import { waitFor } from "../support/wait.ts";
 
 interface Health {

@@ -10,10 +10,10 @@ import { findFreePorts } from "../../src/local-stack/ports.ts";
 import { type GuardedStack, LOGIN, startGuardedStack } from "../support/guarded-stack.ts";
 import { endOffsets, testKafka } from "../support/kafka.ts";
 import { type CliProcess, finished, runCli } from "../support/process.ts";
-import { createScenario, type Scenario } from "../support/scenario.ts";
+import { createScenario, optOuts, phones, type Scenario } from "../support/scenario.ts";
 import { releaseStack, sharedStack } from "../support/stack.ts";
 import { assertOnEveryList, assertOneBodyPerKey, assertOneOutcomeEach } from "../support/verify.ts";
-import { optOuts, phones } from "../support/views.ts";
+
 import { waitFor } from "../support/wait.ts";
 
 type Change = Omit<ConfigInput, "environments">;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { createScenario, type RelayProcess } from "../support/scenario.ts";
+import { createScenario, optOuts, phones, type RelayProcess } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
 import { assertOnEveryList, assertOneBodyPerKey, assertOneOutcomeEach } from "../support/verify.ts";
-import { answersOf, optOuts, phones, stateOf, timesAt } from "../support/views.ts";
+import { answersOf, stateOf, timesAt } from "../support/views.ts";
 import { waitFor } from "../support/wait.ts";
 
 describe("an environment's quota", () => {

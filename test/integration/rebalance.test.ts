@@ -2,15 +2,8 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { z } from "zod";
 import type { ConfigInput } from "../../src/config/schema.ts";
-import {
-  assertAllIsWell,
-  assertNotAskedAgain,
-  optOuts,
-  phones,
-  snapshotOf,
-  startLoad,
-} from "../support/aftermath.ts";
-import { createScenario, type RelayProcess, type Scenario } from "../support/scenario.ts";
+import { assertAllIsWell, assertNotAskedAgain, snapshotOf, startLoad } from "../support/aftermath.ts";
+import { createScenario, optOuts, phones, type RelayProcess, type Scenario } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
 import { entryRequests } from "../support/verify.ts";
 import { waitFor } from "../support/wait.ts";

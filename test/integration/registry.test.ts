@@ -7,15 +7,18 @@ import { readPackageFile } from "../../src/package-files.ts";
 import type { StatusRecord } from "../../src/results/status.ts";
 import { readTopic } from "../support/kafka.ts";
 import { createRegistryProxy, type RegistryProxy } from "../support/registry-proxy.ts";
-import { createScenario, optOut, phoneOf, type RelayProcess, type Scenario } from "../support/scenario.ts";
+import {
+  createScenario,
+  optOut,
+  optOuts,
+  phoneOf,
+  phones,
+  type RelayProcess,
+  type Scenario,
+} from "../support/scenario.ts";
 import { releaseStack, sharedStack } from "../support/stack.ts";
 import { assertOnEveryList } from "../support/verify.ts";
 import { waitFor } from "../support/wait.ts";
-
-const optOuts = (from: number, to: number): Message[] =>
-  Array.from({ length: to - from }, (_, index) => optOut(from + index));
-const phones = (from: number, to: number): string[] =>
-  Array.from({ length: to - from }, (_, index) => phoneOf(from + index));
 
 /** A producer of framed events, as any user of the registry's own library. */
 async function createFramer(subject: string) {

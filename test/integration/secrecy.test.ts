@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import type { Config } from "../../src/config/schema.ts";
 import { createProxy } from "../support/proxy.ts";
-import { createScenario, phoneOf, type RelayProcess } from "../support/scenario.ts";
+import { createScenario, phoneOf, phones, type RelayProcess } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
-import { phones, scrape, stateOf } from "../support/views.ts";
+import { scrape, stateOf } from "../support/views.ts";
 import { waitFor } from "../support/wait.ts";
 
 describe("what the relay keeps to itself", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Committed, optOut, phoneOf, type Scenario } from "./scenario.ts";
+import { type Committed, optOuts, type Scenario } from "./scenario.ts";
 import {
   assertCutOnce,
   assertOnEveryList,
@@ -90,12 +90,6 @@ export async function assertAllIsWell(
   const events = Object.values(expected.outcomes).reduce((sum, count) => sum + count, 0);
   assert.deepEqual(await assertOneOutcomeEach(scenario, events), expected.outcomes);
 }
-
-export const optOuts = (from: number, to: number) =>
-  Array.from({ length: to - from }, (_, index) => optOut(from + index));
-
-export const phones = (from: number, to: number): string[] =>
-  Array.from({ length: to - from }, (_, index) => phoneOf(from + index));
 
 /** Resolves as soon as possible after `isTrue` has become so; for what must be caught in the act. */
 export async function asSoonAs(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {

@@ -69,6 +69,12 @@ export const optOut = (index: number, more: Record<string, unknown> = {}): Messa
   value: JSON.stringify({ phone: phoneOf(index), source: "web", eventId: `event-${index}`, ...more }),
 });
 
+/** The opt-outs, and their phones, of the indices `from` (inclusive) to `to` (exclusive). */
+export const optOuts = (from: number, to: number): Message[] =>
+  Array.from({ length: to - from }, (_, index) => optOut(from + index));
+export const phones = (from: number, to: number): string[] =>
+  Array.from({ length: to - from }, (_, index) => phoneOf(from + index));
+
 export async function createScenario(options: ScenarioOptions = {}): Promise<Scenario> {
   const stack = await sharedStack();
   const brokers = options.brokers ?? stack.brokers;

@@ -1,15 +1,10 @@
 import assert from "node:assert/strict";
 import type { ConfigInput } from "../../src/config/schema.ts";
 import { type Exposition, parseExposition } from "./prometheus.ts";
-import { optOut, phoneOf, type RelayProcess, type Scenario } from "./scenario.ts";
+import type { RelayProcess, Scenario } from "./scenario.ts";
 import { entryRequests } from "./verify.ts";
 
 /** What tests ask of a scenario and its relays, in a word each. */
-
-export const optOuts = (from: number, to: number) =>
-  Array.from({ length: to - from }, (_, index) => optOut(from + index));
-export const phones = (from: number, to: number) =>
-  Array.from({ length: to - from }, (_, index) => phoneOf(from + index));
 
 /** When each request for entries reached the environment, in milliseconds since the epoch. */
 export const timesAt = ({ simulator }: Scenario, environment: string): number[] =>
