@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { decodeSplit, encodeSplit, type Split } from "./split.ts";
+import { pushVarint, reader, varintLength } from "./varint.ts";
 
 /**
  * The ledger: a partition's sealed, unsettled batches and who acknowledged them, kept in the `metadata` string of the
@@ -8,7 +10,9 @@ import { createHash } from "node:crypto";
  *   batch count; per batch `(length - 1) * 2 + hasGap`, and the gap to the previous batch's end if there is one;
  *   12 bits of body digest per batch, two batches in three bytes;
  *   column count; per column 4 bytes of name hash, a cursor (leading batches set), a byte count, and a bitmap of the
- *   batches after the cursor.
+ *   batches after the cursor;
+ *   only if batches are split: per environment with such, 4 bytes of name hash and a count; per split the batch's distance
+ *   from the one before, a byte count, and the bits of `encodeSplit`.
  * A column is an environment, or, under the empty name, "settled".
  */
 const PREFIX = "optout1.";
@@ -36,6 +40,8 @@ export interface LedgerBatch {
   settled: boolean;
   /** One flag for each environment, in the order of the names given. */
   acknowledged: boolean[];
+  /** How far each environment is that has the batch in pieces, in the same order. */
+  splits?: (Split | undefined)[];
 }
 
 export type DecodedLedger = { ok: true; batches: LedgerBatch[] } | { ok: false; problem: string };
@@ -60,21 +66,6 @@ function columnHashes(environments: readonly string[]): (string | undefined)[] {
     return isShared ? undefined : hash;
   });
 }
-
-function pushVarint(out: number[], value: number): void {
-  let rest = value;
-  while (rest >= 0x80) {
-    out.push((rest % 0x80) + 0x80);
-    rest = Math.floor(rest / 0x80);
-  }
-  out.push(rest);
-}
-
-const varintLength = (value: number): number => {
-  let length = 1;
-  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) length++;
-  return length;
-};
 
 const spanBytes = (first: number, last: number, previousEnd: number): number => {
   const gap = first - previousEnd;
@@ -126,6 +117,46 @@ export function encodeLedger(
   return whole.length <= MAX_LEDGER_CHARS ? whole : encodeWhole(base, batches, []);
 }
 
+/** The splits at one environment that still matter, each with its distance from the one before. */
+function encodedSplits(batches: readonly Readonly<LedgerBatch>[], environment: number): number[][] {
+  let previous = 0;
+  return batches.flatMap(({ settled, acknowledged, splits }, index) => {
+    const split = splits?.[environment];
+    if (split === undefined || split === "pending" || settled || acknowledged[environment]) return [];
+    const bits = encodeSplit(split);
+    const bytes: number[] = [];
+    pushVarint(bytes, index - previous);
+    pushVarint(bytes, bits.length);
+    previous = index;
+    return [bytes.concat(...bits)];
+  });
+}
+
+/**
+ * Adds the splits, the oldest batches' first, as far as there is room. One that is left out costs no opt-out: after a crash
+ * its batch would be sent whole again.
+ */
+function pushSplits(
+  out: number[],
+  batches: readonly Readonly<LedgerBatch>[],
+  environments: readonly string[],
+): void {
+  columnHashes(environments).forEach((hash, environment) => {
+    if (hash === undefined) return;
+    let room = CAPACITY_BYTES - CHECKSUM_BYTES - out.length - HASH_BYTES - VARINT_BYTES;
+    const kept: number[][] = [];
+    for (const bytes of encodedSplits(batches, environment)) {
+      room -= bytes.length;
+      if (room < 0) break;
+      kept.push(bytes);
+    }
+    if (kept.length === 0) return;
+    out.push(...Buffer.from(hash, "hex"));
+    pushVarint(out, kept.length);
+    for (const bytes of kept) out.push(...bytes);
+  });
+}
+
 function encodeWhole(
   base: number,
   batches: readonly Readonly<LedgerBatch>[],
@@ -148,35 +179,9 @@ function encodeWhole(
     .flatMap(({ hash, flags }) => (hash !== undefined && flags.includes(true) ? [{ hash, flags }] : []));
   pushVarint(out, columns.length);
   for (const { hash, flags } of columns) pushColumn(out, hash, flags);
+  pushSplits(out, batches, environments);
   const payload = Uint8Array.from(out);
   return PREFIX + Buffer.concat([checksum(base, payload), payload]).toString("base64url");
-}
-
-/** Throws RangeError past the end, which `decodeLedger` reports as damage. */
-function reader(bytes: Uint8Array) {
-  let at = 0;
-  const byte = (): number => {
-    const value = bytes[at++];
-    if (value === undefined) throw new RangeError("it ends too early");
-    return value;
-  };
-  return {
-    varint(): number {
-      let value = 0;
-      for (let factor = 1; ; factor *= 0x80) {
-        const next = byte();
-        value += (next & 0x7f) * factor;
-        if (!Number.isSafeInteger(value)) throw new RangeError("a number in it is too large");
-        if (next < 0x80) return value;
-      }
-    },
-    take(count: number): Uint8Array {
-      if (at + count > bytes.length) throw new RangeError("it ends too early");
-      at += count;
-      return bytes.subarray(at - count, at);
-    },
-    atEnd: () => at === bytes.length,
-  };
 }
 
 function decodePayload(base: number, payload: Uint8Array, environments: readonly string[]): LedgerBatch[] {
@@ -211,8 +216,26 @@ function decodePayload(base: number, payload: Uint8Array, environments: readonly
       else if (column >= 0) batch.acknowledged[column] = true;
     });
   }
-  if (!from.atEnd()) throw new RangeError("it goes on after its end");
+  while (!from.atEnd()) readSplits(from, batches, hashes);
   return batches;
+}
+
+function readSplits(
+  from: ReturnType<typeof reader>,
+  batches: LedgerBatch[],
+  hashes: readonly (string | undefined)[],
+): void {
+  const environment = hashes.indexOf(Buffer.from(from.take(HASH_BYTES)).toString("hex"));
+  let index = 0;
+  for (let left = from.varint(); left > 0; left--) {
+    index += from.varint();
+    const split = decodeSplit(from.take(from.varint()));
+    const batch = batches[index];
+    if (batch === undefined) throw new RangeError("it splits a batch that it doesn't have");
+    if (environment < 0) continue;
+    batch.splits ??= hashes.map(() => undefined);
+    batch.splits[environment] = split;
+  }
 }
 
 /**
@@ -243,7 +266,8 @@ export function decodeLedger(
 
 /**
  * The share of the ledger's room that these batches take, 0 to more than 1, counted as if every bitmap were at its
- * longest: acknowledgements that come later must never make a sealed ledger too long.
+ * longest: acknowledgements that come later must never make a sealed ledger too long. Splits, which few batches have, aren't
+ * counted.
  */
 export function ledgerUsedRatio(
   base: number,

@@ -57,7 +57,9 @@ export function createMember(options: MemberOptions): Member {
       ...restart,
       port: {
         requestCommit: (urgent) => committer.request(urgent),
-        deliver: (environment, { batch }, done) => lanes[environment]?.deliver(scope, batch, done),
+        deliver(environment, { batch, splits }, handlers) {
+          lanes[environment]?.deliver({ scope, batch, split: splits[environment] ?? "pending", ...handlers });
+        },
         publish: (sealed) => results.publish(sealed, signal),
         setPaused: (paused) => slot.setPaused("room", paused),
         onSealed({ batch }, trigger) {

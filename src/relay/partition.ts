@@ -1,7 +1,7 @@
 import type { BatchScope, SourceRecord } from "../batching/batch.ts";
 import { type BatchLimits, createBatcher, type SealTrigger } from "../batching/batcher.ts";
 import { encodeLedger, type LedgerBatch, ledgerUsedRatio } from "../batching/ledger.ts";
-import type { PartOutcome } from "../delivery/lane.ts";
+import type { Delivery } from "../delivery/lane.ts";
 import type { Decoded } from "../events/event.ts";
 import type { CommitSnapshot } from "../kafka/committer.ts";
 import { createRecutter } from "./recutter.ts";
@@ -11,7 +11,7 @@ import { answer, isAnswered, rebuiltBatch, type SealedBatch, sealedBatch, settle
 export interface PartitionPort {
   /** `urgent`: a seal waits for it. */
   requestCommit(urgent: boolean): void;
-  deliver(environment: number, sealed: SealedBatch, done: (parts: readonly PartOutcome[]) => void): void;
+  deliver(environment: number, sealed: SealedBatch, handlers: Pick<Delivery, "onSplit" | "done">): void;
   /** Publishes the batch's statuses and dead letters. Never resolves once the partition is void. */
   publish(sealed: SealedBatch): Promise<void>;
   /** Reading may go on, or must stop. */
@@ -102,6 +102,8 @@ export function createPartition(options: PartitionOptions): Partition {
   let sealing = true;
   let disposed = false;
   let timer: NodeJS.Timeout | undefined;
+  /** Pieces of split batches wait for the commit that carries the split. */
+  let awaitingCommit: (() => void)[] = [];
 
   const spans = () => (recutter.ranges.length === 0 ? sealed : [...sealed, ...recutter.ranges]);
   const usedRatio = () => ledgerUsedRatio(base, spans(), environments.length);
@@ -172,11 +174,19 @@ export function createPartition(options: PartitionOptions): Partition {
     }
     batch.outcomes.forEach((outcome, environment) => {
       if (outcome !== undefined) return;
-      port.deliver(environment, batch, (parts) => {
-        if (disposed) return;
-        answer(batch, environment, parts);
-        markDirty(false);
-        if (isAnswered(batch)) void publishAndSettle(batch);
+      port.deliver(environment, batch, {
+        onSplit(split, recorded) {
+          if (disposed) return;
+          batch.splits[environment] = split;
+          if (recorded !== undefined) awaitingCommit.push(recorded);
+          markDirty(recorded !== undefined);
+        },
+        done(parts) {
+          if (disposed) return;
+          answer(batch, environment, parts);
+          markDirty(false);
+          if (isAnswered(batch)) void publishAndSettle(batch);
+        },
       });
     });
   };
@@ -302,6 +312,8 @@ export function createPartition(options: PartitionOptions): Partition {
       const carried = [...sealed];
       const offset = base;
       const metadata = encodeLedger(offset, [...carried, ...recutter.ranges], environments);
+      const released = awaitingCommit;
+      awaitingCommit = [];
       committed = { base: offset, dirty: false };
       return {
         partition: scope.partition,
@@ -315,9 +327,11 @@ export function createPartition(options: PartitionOptions): Partition {
             batch.recorded = true;
             deliver(batch);
           }
+          for (const release of released) release();
         },
         onFailed() {
           committed.dirty = true;
+          awaitingCommit = [...released, ...awaitingCommit];
           if (!disposed) port.requestCommit(false);
         },
       };

@@ -38,16 +38,14 @@ const MAX_KEY_BYTES = 1_024;
 const boundedKey = (key: Buffer | null): Buffer | string | null =>
   key === null || key.length <= MAX_KEY_BYTES ? key : createHash("sha256").update(key).digest("hex");
 
-function environmentResult(
-  name: string,
-  outcome: SealedBatch["outcomes"][number],
-  entry: number,
-): EnvironmentResult {
-  const part = Array.isArray(outcome)
+/** What was answered for an entry; undefined if only the ledger knows, which keeps no details. */
+const partWith = (outcome: SealedBatch["outcomes"][number], entry: number): PartOutcome | undefined =>
+  Array.isArray(outcome)
     ? (outcome as readonly PartOutcome[]).find(({ from, to }) => entry >= from && entry < to)
     : undefined;
+
+function environmentResult(name: string, part: PartOutcome | undefined): EnvironmentResult {
   if (part === undefined) {
-    // The acknowledgement is known from the ledger alone, which keeps no details.
     return {
       name,
       outcome: "accepted",
@@ -73,11 +71,16 @@ function outcomeOf(environments: readonly EnvironmentResult[]): EventOutcome {
   return rejected === environments.length ? "rejected" : "partially_delivered";
 }
 
-const refusalDetail = (environments: readonly EnvironmentResult[]): string =>
-  `refused by ${environments
-    .filter(({ outcome }) => outcome === "rejected")
-    .map(({ name, httpStatus }) => `${name} (HTTP ${httpStatus})`)
-    .join(", ")}`;
+/** In words, which environments refused an entry, and why. */
+function refusalDetail(names: readonly string[], parts: readonly (PartOutcome | undefined)[]): string {
+  const refusals = parts.flatMap((part, index) => {
+    if (part === undefined || part.accepted) return [];
+    const status = part.httpStatus === null ? [] : [`HTTP ${part.httpStatus}`];
+    const why = [...status, ...(part.detail === null ? [] : [part.detail])].join(": ");
+    return [`${names[index]}${why && ` (${why})`}`];
+  });
+  return `refused by ${refusals.join(", ")}`;
+}
 
 function statusOf(sealed: SealedBatch, event: BatchEvent, context: ResultContext, now: number): StatusRecord {
   const { decoded, record, entry } = event;
@@ -103,9 +106,8 @@ function statusOf(sealed: SealedBatch, event: BatchEvent, context: ResultContext
       occurredAt,
     };
   }
-  const environments = context.environments.map((name, index) =>
-    environmentResult(name, sealed.outcomes[index], entry),
-  );
+  const parts = context.environments.map((_, index) => partWith(sealed.outcomes[index], entry));
+  const environments = context.environments.map((name, index) => environmentResult(name, parts[index]));
   const outcome = outcomeOf(environments);
   const { eventId, phone, source, occurredAt } = decoded.event;
   return {
@@ -115,7 +117,7 @@ function statusOf(sealed: SealedBatch, event: BatchEvent, context: ResultContext
     phone,
     source,
     reason: outcome === "delivered" ? null : "refused_by_environment",
-    detail: outcome === "delivered" ? null : refusalDetail(environments),
+    detail: outcome === "delivered" ? null : refusalDetail(context.environments, parts),
     idempotencyKey: sealed.batch.key,
     environments,
     occurredAt,

@@ -1,5 +1,6 @@
 import { type Batch, ledgerDigest } from "../batching/batch.ts";
 import { type LedgerBatch, UNKNOWN_DIGEST } from "../batching/ledger.ts";
+import { isSplitOf, type Split } from "../batching/split.ts";
 import type { PartOutcome } from "../delivery/lane.ts";
 
 /**
@@ -21,6 +22,8 @@ export interface SealedBatch extends LedgerBatch {
    * got the acknowledgement and only the ledger knows.
    */
   readonly outcomes: (readonly PartOutcome[] | "earlier" | undefined)[];
+  /** By environment: how far it is, if it has the batch in pieces. */
+  readonly splits: (Split | undefined)[];
 }
 
 export function sealedBatch(batch: Batch, environmentCount: number): SealedBatch {
@@ -33,6 +36,7 @@ export function sealedBatch(batch: Batch, environmentCount: number): SealedBatch
     settled: false,
     acknowledged: new Array(environmentCount).fill(false),
     outcomes: new Array(environmentCount).fill(undefined),
+    splits: new Array(environmentCount).fill(undefined),
   };
 }
 
@@ -45,12 +49,18 @@ export function rebuiltBatch(batch: Batch, entry: Readonly<LedgerBatch>): Sealed
   const isSameBody = fresh.digest === entry.digest;
   const isBelieved = entry.settled || isSameBody || entry.digest === UNKNOWN_DIGEST;
   const flags = isBelieved ? entry.acknowledged : fresh.acknowledged;
+  const isSameBatch = isSameBody && batch.first === entry.first && batch.last === entry.last;
   return {
     ...fresh,
-    recorded: isSameBody && batch.first === entry.first && batch.last === entry.last,
+    recorded: isSameBatch,
     settled: entry.settled,
     acknowledged: [...flags],
     outcomes: flags.map((flag) => (flag || entry.settled ? "earlier" : undefined)),
+    // The keys of its pieces follow from its range.
+    splits: fresh.splits.map((_, environment) => {
+      const split = isSameBatch ? entry.splits?.[environment] : undefined;
+      return split !== undefined && isSplitOf(split, batch.entries.length) ? split : undefined;
+    }),
   };
 }
 
@@ -61,7 +71,8 @@ export const isAnswered = (sealed: SealedBatch): boolean =>
 
 /**
  * Takes an environment's answer. Only a batch that it took whole counts as acknowledged in the ledger: after a crash, a
- * refused entry must be refused again, since the refusal isn't recorded anywhere before its status is published.
+ * refused entry must be refused again, since the refusal isn't recorded anywhere before its status is published. What else
+ * it took, the split says.
  */
 export function answer(sealed: SealedBatch, environment: number, parts: readonly PartOutcome[]): void {
   sealed.outcomes[environment] = parts;
@@ -74,5 +85,6 @@ const NO_BYTES = Buffer.alloc(0);
 export function settle(sealed: SealedBatch): void {
   sealed.settled = true;
   sealed.acknowledged.fill(true);
+  sealed.splits.fill(undefined);
   sealed.batch = { ...sealed.batch, events: [], entries: [], entryOffsets: [], body: NO_BYTES };
 }

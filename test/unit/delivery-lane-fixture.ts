@@ -3,6 +3,7 @@ import { setMaxListeners } from "node:events";
 import type { TestContext } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Batch, createBatchBuilder } from "../../src/batching/batch.ts";
+import type { Split } from "../../src/batching/split.ts";
 import { createComplianceDnc } from "../../src/delivery/dialects/compliance-dnc.ts";
 import type { HttpRequest, HttpResponse, HttpSend } from "../../src/delivery/dialects/dialect.ts";
 import {
@@ -97,6 +98,15 @@ export interface FixtureOptions extends Partial<LaneOptions> {
   share?: number;
 }
 
+export interface TestDelivery {
+  /** Undefined until it is done. */
+  outcomes: PartOutcome[] | undefined;
+  /** As the lane last told it. */
+  split: Split;
+  /** To be called when the split is recorded. */
+  readonly unrecorded: (() => void)[];
+}
+
 export interface Fixture {
   lane: Lane;
   requests: Received[];
@@ -104,8 +114,8 @@ export interface Fixture {
   rateWaits: number[];
   logs: Record<string, unknown>[];
   readonly tokensIssued: number;
-  /** Starts a delivery; the outcomes are undefined until it is done. */
-  deliver(batch: Batch): { outcomes: PartOutcome[] | undefined };
+  /** Starts a delivery. `records` false: splits are recorded when the test says so. */
+  deliver(batch: Batch, options?: { split?: Split; records?: boolean }): TestDelivery;
   /** Lets everything happen that needs no time. */
   settle(): Promise<void>;
   /** Moves the clock on, `step` milliseconds at a time. */
@@ -183,11 +193,22 @@ export function createFixture(t: TestContext, options: FixtureOptions = {}): Fix
     get tokensIssued() {
       return tokensIssued;
     },
-    deliver(batch) {
-      const delivery: { outcomes: PartOutcome[] | undefined } = { outcomes: undefined };
-      lane.deliver({ ...SCOPE, partition: batch.partition }, batch, (outcomes) => {
-        assert.equal(delivery.outcomes, undefined, "done was called twice");
-        delivery.outcomes = outcomes;
+    deliver(batch, { split = "pending", records = true } = {}) {
+      const delivery: TestDelivery = { outcomes: undefined, split, unrecorded: [] };
+      lane.deliver({
+        scope: { ...SCOPE, partition: batch.partition },
+        batch,
+        split,
+        onSplit(next, recorded) {
+          delivery.split = next;
+          if (recorded === undefined) return;
+          if (records) queueMicrotask(recorded);
+          else delivery.unrecorded.push(recorded);
+        },
+        done(outcomes) {
+          assert.equal(delivery.outcomes, undefined, "done was called twice");
+          delivery.outcomes = outcomes;
+        },
       });
       return delivery;
     },

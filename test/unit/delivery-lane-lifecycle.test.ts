@@ -60,6 +60,8 @@ describe("lane: reset", () => {
     const answer = deferred<Answer>();
     let submitted = 0;
     const deaf: Dialect = {
+      maxEntries: Number.POSITIVE_INFINITY,
+      scope: undefined,
       requestToken: () => Promise.reject(new Error("the lane has its own token source")),
       submit() {
         submitted++;
@@ -234,7 +236,7 @@ describe("lane: state", () => {
       queued: 5,
       inFlight: 0,
       waitingForRetry: 0,
-      closure: { reason: "retry_after", sinceSecondsAgo: 10, untilInSeconds: 30 },
+      closure: { reason: "retry_after", since: 1_000_000, until: 1_040_000 },
     });
   });
 });

@@ -93,8 +93,8 @@ describe("lane: Retry-After", () => {
       );
       assert.deepEqual(fixture.lane.state().closure, {
         reason: "retry_after",
-        sinceSecondsAgo: 0,
-        untilInSeconds: 30,
+        since: 1_000_000,
+        until: 1_030_000,
       });
       await fixture.advance(29_999, 250);
       assert.equal(fixture.requests.length, 1);

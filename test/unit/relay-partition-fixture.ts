@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { createBatchBuilder, ledgerDigest } from "../../src/batching/batch.ts";
 import type { BatchLimits } from "../../src/batching/batcher.ts";
 import { decodeLedger, encodeLedger, type LedgerBatch } from "../../src/batching/ledger.ts";
-import type { PartOutcome } from "../../src/delivery/lane.ts";
+import type { Delivery as LaneDelivery, PartOutcome } from "../../src/delivery/lane.ts";
 import type { Decoded } from "../../src/events/event.ts";
 import { createPartition, type Partition } from "../../src/relay/partition.ts";
 import type { SealedBatch } from "../../src/relay/sealed-batch.ts";
@@ -16,10 +16,9 @@ export const ENVIRONMENTS = ["production", "us-west", "eu-central"];
 /** Lets everything that only waits for promises go on. */
 export const settled = (): Promise<void> => nextTurn();
 
-export interface Delivery {
+export interface Delivery extends Pick<LaneDelivery, "onSplit" | "done"> {
   environment: number;
   sealed: SealedBatch;
-  done(parts: readonly PartOutcome[]): void;
 }
 
 export interface Publication {
@@ -33,6 +32,7 @@ export const part = (from: number, to: number, accepted = true): PartOutcome => 
   accepted,
   httpStatus: accepted ? 201 : 422,
   requestId: `request-${from}-${to}`,
+  detail: null,
   answeredAt: 1_700_000_000_000,
   attempts: 1,
 });
@@ -111,7 +111,7 @@ export function start(t: TestContext, options: StartOptions = {}): Harness {
     now: () => now,
     port: {
       requestCommit: (urgent) => requests.push(urgent),
-      deliver: (environment, sealed, done) => deliveries.push({ environment, sealed, done }),
+      deliver: (environment, sealed, handlers) => deliveries.push({ environment, sealed, ...handlers }),
       publish: (sealed) =>
         new Promise((resolve) => {
           publications.push({ sealed, resolve });

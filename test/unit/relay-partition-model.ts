@@ -102,7 +102,7 @@ export function createModel(
         requestCommit: () => {
           requested = true;
         },
-        deliver: (environment, sealed, done) => onDeliver({ environment, sealed, done }),
+        deliver: (environment, sealed, handlers) => onDeliver({ environment, sealed, ...handlers }),
         publish: onPublish,
         setPaused: () => {},
         onSealed: () => {},

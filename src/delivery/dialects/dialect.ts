@@ -1,4 +1,6 @@
+import type { z } from "zod";
 import type { Entry } from "../../batching/batch.ts";
+import type { EnvironmentCommon, EnvironmentCommonInput } from "../../config/environment-keys.ts";
 
 /** What one request asks an environment to take. */
 export interface Submission {
@@ -9,9 +11,13 @@ export interface Submission {
   token: string;
 }
 
+/** What one entry's own answer was: taken; at fault, for good; not taken, and to be sent again by itself. */
+export type EntryOutcome = "taken" | "refused" | "retry";
+
 /**
  * What an environment's answer means for the batch.
  * - `acknowledged`: all entries taken.
+ * - `entries`: each entry has its own outcome, in the order sent.
  * - `short`: a success that doesn't cover all entries, or can't be read as one; never taken for delivery.
  * - `refused`: at least one entry is at fault.
  * - `unauthorized`: the token wasn't accepted.
@@ -20,12 +26,16 @@ export interface Submission {
  */
 export type Verdict =
   | { kind: "acknowledged" | "short" | "refused" | "unauthorized" | "misconfigured" }
+  | { kind: "entries"; outcomes: readonly EntryOutcome[] }
   | { kind: "unavailable"; retryAfter?: number };
 
 export interface Answer {
   verdict: Verdict;
-  httpStatus: number;
+  /** Null if the entries were refused without a request. */
+  httpStatus: number | null;
   requestId: string | null;
+  /** Why entries were refused, in words for people, without a phone number; where the status alone doesn't say it. */
+  detail?: string;
 }
 
 export interface HttpRequest {
@@ -47,13 +57,6 @@ export interface HttpResponse {
 /** Sends one request within the environment's timeout. Throws on transport failure, timeout and abort only. */
 export type HttpSend = (request: HttpRequest) => Promise<HttpResponse>;
 
-export interface Credentials {
-  clientId: string;
-  clientSecret: string;
-  scope: string;
-  tokenUrl?: string | undefined;
-}
-
 export interface Token {
   value: string;
   /** Lifetime in milliseconds as the server stated it, or undefined. */
@@ -62,11 +65,54 @@ export interface Token {
 
 export type TokenAnswer =
   | { ok: true; token: Token }
-  /** `refused`: the credentials are wrong; else the token server can't answer now. */
-  | { ok: false; refused: boolean; httpStatus: number };
+  /** `refused`: the credentials are wrong; else the token server can't answer now. `retryAfter`: milliseconds it asked to wait. */
+  | { ok: false; refused: boolean; httpStatus: number; retryAfter?: number };
 
 /** How one kind of environment API is spoken. Everything that differs between APIs is behind this. */
 export interface Dialect {
-  requestToken(send: HttpSend, credentials: Credentials, signal: AbortSignal): Promise<TokenAnswer>;
+  /** Most entries that one request may hold; Infinity if only `batching.maxEntries` bounds it. */
+  readonly maxEntries: number;
+  /** What access tokens are asked for, to be named when access is refused. */
+  readonly scope: string | undefined;
+  requestToken(send: HttpSend, signal: AbortSignal): Promise<TokenAnswer>;
   submit(send: HttpSend, submission: Submission, signal: AbortSignal): Promise<Answer>;
 }
+
+/** What a dialect is made of: the environment as configured, and its credentials as they are now. */
+export interface DialectContext<Environment extends { auth: unknown }> {
+  environment: Environment;
+  /** Asked for before each token request: secrets in files may have been rotated. */
+  auth(): Environment["auth"];
+  /** Milliseconds since the epoch. */
+  now(): number;
+}
+
+/** The keys of an environment that are its dialect's own. What is in `auth` is secret, and read anew when files change. */
+export type DialectKeys = { auth: z.ZodType<object> } & z.core.$ZodShape;
+
+/**
+ * All that the program knows of a dialect: one file exports one of these, and `index.ts` lists it. A method, so that a list
+ * may hold dialects with environments of different kinds; what `create` gets was parsed with `keys`.
+ */
+export interface DialectDefinition<Name extends string = string, Keys extends DialectKeys = DialectKeys> {
+  readonly name: Name;
+  readonly keys: Keys;
+  create(
+    context: DialectContext<EnvironmentCommon & z.output<z.ZodObject<Keys, z.core.$strict>>>,
+  ): Dialect;
+}
+
+/** An environment of one of these dialects, as the program uses it. */
+export type EnvironmentOf<Definition extends DialectDefinition> =
+  Definition extends DialectDefinition<infer Name, infer Keys>
+    ? EnvironmentCommon & { dialect: Name } & z.output<z.ZodObject<Keys, z.core.$strict>>
+    : never;
+
+/** An environment of one of these dialects, as a file holds it. */
+export type EnvironmentInputOf<Definition extends DialectDefinition> =
+  Definition extends DialectDefinition<infer Name, infer Keys>
+    ? EnvironmentCommonInput & { dialect?: Name } & z.input<z.ZodObject<Keys, z.core.$strict>>
+    : never;
+
+/** An environment of whatever dialect. */
+export type AnyEnvironment = EnvironmentOf<DialectDefinition>;
