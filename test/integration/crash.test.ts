@@ -265,6 +265,39 @@ describe("after a kill -9 nothing is lost, cut twice or asked for in vain", { co
     assert.deepEqual(listed.sort(), [...phones(0, settled), ...taken].sort());
   });
 
+  test("in the middle of a split, whose cause is gone after it: no entry is taken under a second key", async () => {
+    await using scenario = await createScenario({
+      partitions: 1,
+      batching: { maxWait: "10m" },
+      sessionTimeout: "3s",
+    });
+    const { simulator } = scenario;
+    const relay = await scenario.startRelay();
+    const settled = await warmUp(scenario);
+    simulator.setFaults("us-west", { rejectPhones: phones(settled + 7, settled + 8), latencyMs: 30 });
+    await scenario.produce(optOuts(settled, settled + 50));
+    const isTaken = ({ key, status }: { key: string | null; status: number | null }): boolean =>
+      status === 201 && key !== null && rangeOf(key).first >= settled;
+    await asSoonAs("a piece to be taken", () => entryRequests(simulator, "us-west").some(isTaken));
+    await crash(scenario, relay);
+    simulator.setFaults("us-west", {});
+    await scenario.startRelay();
+    await scenario.allSettled();
+    await assertAllIsWell(scenario, {
+      phones: phones(0, settled + 50),
+      outcomes: { delivered: settled + 50 },
+      splits: true,
+    });
+    // What was applied under a key, for each of the batch's offsets.
+    const applied = entryRequests(simulator, "us-west").filter(
+      (request) => isTaken(request) && request.applied,
+    );
+    const keys = new Set(applied.map(({ key }) => key ?? ""));
+    const covered = [...keys].map(rangeOf).reduce((sum, { first, last }) => sum + last - first + 1, 0);
+    assert.ok(keys.size > 1, "the batch was split");
+    assert.equal(covered, 50, "offsets in the pieces that were applied");
+  });
+
   test("at random moments under load, eight times", async (context) => {
     await using scenario = await scenarioWithDrops({ partitions: 3 });
     for (const name of scenario.environments) {

@@ -186,6 +186,18 @@ describe("ledger: hostile content under a correct checksum", () => {
     assertRefused(5, sealed(5, [1, 2, ...DIGEST, 1, ...name, 1, 0, 7]));
   });
 
+  test("splits that are none, or of batches that there aren't, are refused", () => {
+    const oneBatch = [1, 2, ...DIGEST, 0];
+    assert.deepEqual(decodeLedger(5, sealed(5, [...oneBatch, ...name, 1, 0, 1, 0b1101_0000]), []).ok, true);
+    assertRefused(5, sealed(5, [...oneBatch, ...name, 1, 1, 1, 0]));
+    assertRefused(5, sealed(5, [...oneBatch, ...name, 1, ...HUGE, 1, 0]));
+    assertRefused(5, sealed(5, [...oneBatch, ...name, 1, 0, 0]));
+    assertRefused(5, sealed(5, [...oneBatch, ...name, 1, 0, 2, 0, 0]));
+    assertRefused(5, sealed(5, [...oneBatch, ...name, ...HUGE, 0, 1, 0]));
+    assertRefused(5, sealed(5, [...oneBatch, ...name, 1, 0, ...HUGE]));
+    assertRefused(5, sealed(5, [...oneBatch, ...name, 1, 0, 8, ...HUGE]));
+  });
+
   test("a cursor past the end stands for all batches and allocates nothing", () => {
     const payload = [2, 0, 0, ...DIGEST, 1, ...name, ...HUGE, 0];
     assert.equal(decodeLedger(5, sealed(5, payload), NAMES).ok, true);

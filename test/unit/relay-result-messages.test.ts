@@ -178,6 +178,24 @@ describe("the results of a batch", () => {
     assert.deepEqual([...rejections], [["invalid_phone", 1]]);
   });
 
+  test("the detail names who refused, with the status and what the API's dialect says of it", () => {
+    const events: [SourceRecord, Decoded][] = [[recordAt(0), optOut({ phone: phoneOf(0) })]];
+    const unsent = {
+      ...part(0, 1, false),
+      httpStatus: null,
+      requestId: null,
+      detail: "no form for +44 here",
+    };
+    const sealed = sealedOf(events, [unsent], [{ ...part(0, 1, false), httpStatus: 200, detail: "twice" }]);
+    const { statuses, deadLetters } = results(sealed, "production", "us-west");
+    const detail = "refused by production (no form for +44 here), us-west (HTTP 200: twice)";
+    assert.deepEqual([statuses[0]?.outcome, statuses[0]?.detail], ["rejected", detail]);
+    assert.deepEqual(
+      deadLetters.map(({ headers }) => headers?.["optout.http.status"]),
+      [undefined, "200"],
+    );
+  });
+
   test("an entry that one environment refused is partially delivered, with a dead letter for that environment", () => {
     const events = [0, 1].map((offset): [SourceRecord, Decoded] => [
       recordAt(offset),

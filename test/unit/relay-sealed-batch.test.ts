@@ -2,12 +2,19 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Batch, createBatchBuilder, ledgerDigest } from "../../src/batching/batch.ts";
 import { type LedgerBatch, UNKNOWN_DIGEST } from "../../src/batching/ledger.ts";
+import type { Split } from "../../src/batching/split.ts";
 import { answer, isAnswered, rebuiltBatch, sealedBatch, settle } from "../../src/relay/sealed-batch.ts";
 import { optOut, part, phoneOf, recordAt, rejected, SCOPE } from "./relay-partition-fixture.ts";
 
 function batchOf(first: number, last: number, decoded = optOut({ phone: phoneOf(first) })): Batch {
   const builder = createBatchBuilder(SCOPE);
   for (let offset = first; offset <= last; offset++) builder.add(recordAt(offset), decoded);
+  return builder.build();
+}
+
+function batchOfTwo(first: number): Batch {
+  const builder = createBatchBuilder(SCOPE);
+  for (const offset of [first, first + 1]) builder.add(recordAt(offset), optOut({ phone: phoneOf(offset) }));
   return builder.build();
 }
 
@@ -66,6 +73,23 @@ describe("a sealed batch", () => {
     assert.equal(narrowed.recorded, false);
     assert.deepEqual([narrowed.first, narrowed.last], [5, 6]);
     assert.deepEqual(narrowed.outcomes, ["earlier", undefined]);
+  });
+
+  test("rebuilt, is in the pieces that the ledger says, if it still is that batch", () => {
+    const splits: (Split | undefined)[] = [undefined, ["acknowledged", "pending"]];
+    const pair = batchOfTwo(5);
+    const written = { first: 5, last: 6, digest: ledgerDigest(pair), splits };
+    assert.deepEqual(rebuiltBatch(pair, entry(written)).splits, splits);
+    assert.deepEqual(rebuiltBatch(pair, entry({ ...written, digest: UNKNOWN_DIGEST })).splits, [
+      undefined,
+      undefined,
+    ]);
+    assert.deepEqual(rebuiltBatch(pair, entry({ ...written, last: 7 })).splits, [undefined, undefined]);
+    const tooDeep: Split = ["acknowledged", ["pending", "pending"]];
+    assert.deepEqual(rebuiltBatch(pair, entry({ ...written, splits: [undefined, tooDeep] })).splits, [
+      undefined,
+      undefined,
+    ]);
   });
 
   test("stays settled, whatever environment has come since: its outcome is published", () => {
