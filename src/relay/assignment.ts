@@ -52,8 +52,8 @@ export interface AssignmentOptions {
   lease: Lease;
   /** Resolves when no commit of this process is in flight. */
   commitsIdle(): Promise<void>;
-  /** `signal` is aborted when the epoch is over. */
-  createSlot(partition: number, restart: Restart, signal: AbortSignal): Slot;
+  /** `epoch.signal` is aborted when the epoch is over; `epoch.owned` is how many partitions this process owns in it. */
+  createSlot(partition: number, restart: Restart, epoch: { signal: AbortSignal; owned: number }): Slot;
   /** The states are void: forget all work for them. */
   onSuspended(): void;
   /** `share`: of all partitions, 0 to 1. */
@@ -145,7 +145,7 @@ export function createAssignment(options: AssignmentOptions): Assignment {
     for (const partition of partitions) {
       const bounds = watermarks.get(partition) ?? { low: 0, high: 0 };
       const restart = restartOf(partition, committed.get(partition), bounds);
-      const slot = options.createSlot(partition, restart, signal);
+      const slot = options.createSlot(partition, restart, { signal, owned: partitions.length });
       slots.set(partition, slot);
       // The alarm of lost offsets is for once, not for every restart.
       if (restart.base !== committed.get(partition)?.offset) slot.partition.recommit();

@@ -9,10 +9,11 @@ import { createGroupConsumer, type GroupConsumer } from "../kafka/consumer.ts";
 import { explainKafkaError } from "../kafka/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import { type Assignment, createAssignment, type Restart } from "./assignment.ts";
+import { type Assignment, type AssignmentOptions, createAssignment } from "./assignment.ts";
 import type { Lease } from "./lease.ts";
 import { createPartition } from "./partition.ts";
 import type { ResultPublisher } from "./result-publisher.ts";
+import { pendingBytesOfEach } from "./room.ts";
 import { createSlot, type Slot } from "./slot.ts";
 
 /** The relay as a member of the consumer group: records in, batches to the lanes, results out, commits. */
@@ -48,12 +49,12 @@ export function createMember(options: MemberOptions): Member {
   const environments = lanes.map(({ name }) => name);
   const decode = createDecoder({ normalization: config.normalization, schemas });
 
-  const makeSlot = (number: number, restart: Restart, signal: AbortSignal): Slot => {
+  const makeSlot: AssignmentOptions["createSlot"] = (number, restart, { signal, owned }) => {
     const scope = { clusterId: options.clusterId, topic: topics.events, partition: number };
     const partition = createPartition({
       scope,
       environments,
-      limits: config.batching,
+      limits: { ...config.batching, maxPendingBytes: pendingBytesOfEach(owned) },
       ...restart,
       port: {
         requestCommit: (urgent) => committer.request(urgent),

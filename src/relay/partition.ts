@@ -5,6 +5,7 @@ import type { Delivery } from "../delivery/lane.ts";
 import type { Decoded } from "../events/event.ts";
 import type { CommitSnapshot } from "../kafka/committer.ts";
 import { createRecutter } from "./recutter.ts";
+import { createRoom } from "./room.ts";
 import { answer, isAnswered, rebuiltBatch, type SealedBatch, sealedBatch, settle } from "./sealed-batch.ts";
 
 /** What a partition needs of the rest of the relay. */
@@ -22,7 +23,7 @@ export interface PartitionPort {
 export interface PartitionOptions {
   scope: BatchScope;
   environments: readonly string[];
-  limits: BatchLimits & { maxPendingEntries: number };
+  limits: BatchLimits & { maxPendingEntries: number; maxPendingBytes: number };
   /** The committed offset, and the ledger committed with it. */
   base: number;
   ledger: readonly LedgerBatch[];
@@ -66,38 +67,19 @@ export interface Partition {
   dispose(): void;
 }
 
-/** Of unsettled records, kept for dead letters, per partition. */
-const MAX_PENDING_BYTES = 32 * 1024 * 1024;
-/** Reading starts again below this share of the bounds, so that it doesn't flutter. */
+/** Reading starts again below this share of the room, so that it doesn't flutter. */
 const RESUME_SHARE = 0.8;
-
-/** What a record costs besides its own bytes, roughly. */
-const RECORD_OVERHEAD_BYTES = 200;
-
-const lengthOf = (part: unknown): number =>
-  Array.isArray(part)
-    ? part.reduce((sum: number, each) => sum + lengthOf(each), 0)
-    : typeof part === "string" || Buffer.isBuffer(part)
-      ? part.length
-      : 0;
-
-function recordBytes({ key, value, headers }: SourceRecord): number {
-  let bytes = RECORD_OVERHEAD_BYTES + (key?.length ?? 0) + (value?.length ?? 0);
-  for (const [name, header] of Object.entries(headers)) bytes += name.length + lengthOf(header);
-  return bytes;
-}
 
 export function createPartition(options: PartitionOptions): Partition {
   const { scope, environments, limits, port, now } = options;
   const batcher = createBatcher(scope, limits);
   const recutter = createRecutter(scope, options.ledger);
+  const room = createRoom(limits);
   let sealed: SealedBatch[] = [];
   let base = options.base;
   let position = options.base;
   let committed = { base: options.base, dirty: false };
   let committedOffset = options.base;
-  let pendingEvents = 0;
-  let pendingBytes = 0;
   let paused = false;
   let sealing = true;
   let disposed = false;
@@ -112,9 +94,6 @@ export function createPartition(options: PartitionOptions): Partition {
     committed.dirty = true;
     port.requestCommit(urgent);
   };
-
-  const isFull = (share: number): boolean =>
-    pendingEvents >= limits.maxPendingEntries * share || pendingBytes >= MAX_PENDING_BYTES * share;
 
   /** Seals the open batch if the ledger has room for it. */
   const trySeal = (trigger: SealTrigger): boolean => {
@@ -162,11 +141,6 @@ export function createPartition(options: PartitionOptions): Partition {
     else adjust();
   };
 
-  const addPending = (record: SourceRecord, count: 1 | -1): void => {
-    pendingEvents += count;
-    pendingBytes += count * recordBytes(record);
-  };
-
   const deliver = (batch: SealedBatch): void => {
     if (isAnswered(batch)) {
       void publishAndSettle(batch);
@@ -194,7 +168,7 @@ export function createPartition(options: PartitionOptions): Partition {
   const publishAndSettle = async (batch: SealedBatch): Promise<void> => {
     if (!batch.settled) await port.publish(batch);
     if (disposed) return;
-    for (const { record } of batch.batch.events) addPending(record, -1);
+    for (const { record } of batch.batch.events) room.remove(record);
     settle(batch);
     advanceBase();
     markDirty(false);
@@ -216,9 +190,9 @@ export function createPartition(options: PartitionOptions): Partition {
   /** After any change: seals what is due, and pauses or resumes reading by the room that there is. */
   const adjust = (): void => {
     // Without room there is nothing to wait for: no event can join the open batch.
-    if (isFull(1)) trySeal("events");
-    if (!sealIfDue() || isFull(1)) setPaused(true);
-    else if (!isFull(RESUME_SHARE)) setPaused(false);
+    if (room.isFull(1)) trySeal("events");
+    if (!sealIfDue() || room.isFull(1)) setPaused(true);
+    else if (!room.isFull(RESUME_SHARE)) setPaused(false);
   };
 
   /** A range of the ledger is complete again. */
@@ -268,7 +242,7 @@ export function createPartition(options: PartitionOptions): Partition {
       return usedRatio();
     },
     get pendingEvents() {
-      return pendingEvents;
+      return room.events;
     },
     get paused() {
       return paused;
@@ -282,17 +256,17 @@ export function createPartition(options: PartitionOptions): Partition {
       // Taken already: the position never goes back.
       if (record.offset < position) return true;
       if (!recutter.isDone && recut(record, decoded)) {
-        addPending(record, 1);
+        room.add(record);
         position = record.offset + 1;
         return true;
       }
-      if (isFull(1) || !sealIfDue() || !makeWayFor(decoded)) {
+      if (room.isFull(1) || !sealIfDue() || !makeWayFor(decoded)) {
         setPaused(true);
         return false;
       }
       const isFirst = batcher.openEvents === 0;
       batcher.add(record, decoded, now());
-      addPending(record, 1);
+      room.add(record);
       position = record.offset + 1;
       adjust();
       if (isFirst && batcher.openEvents > 0) armTimer();

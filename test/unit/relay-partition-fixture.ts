@@ -1,11 +1,10 @@
 import type { TestContext } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { createBatchBuilder, ledgerDigest } from "../../src/batching/batch.ts";
-import type { BatchLimits } from "../../src/batching/batcher.ts";
 import { decodeLedger, encodeLedger, type LedgerBatch } from "../../src/batching/ledger.ts";
 import type { Delivery as LaneDelivery, PartOutcome } from "../../src/delivery/lane.ts";
 import type { Decoded } from "../../src/events/event.ts";
-import { createPartition, type Partition } from "../../src/relay/partition.ts";
+import { createPartition, type Partition, type PartitionOptions } from "../../src/relay/partition.ts";
 import type { SealedBatch } from "../../src/relay/sealed-batch.ts";
 import { optOut, phoneOf, recordAt, rejected, SCOPE } from "./batching-arbitraries.ts";
 
@@ -51,7 +50,7 @@ export interface StartOptions {
   /** As it is in the commit's metadata. */
   metadata?: string;
   environments?: string[];
-  limits?: Partial<BatchLimits & { maxPendingEntries: number }>;
+  limits?: Partial<PartitionOptions["limits"]>;
   /** Statuses are published at once. Default true. */
   publishes?: boolean;
 }
@@ -105,7 +104,14 @@ export function start(t: TestContext, options: StartOptions = {}): Harness {
   const partition = createPartition({
     scope: SCOPE,
     environments,
-    limits: { maxEntries: 3, maxWait: 1_000, maxBytes: 10_000, maxPendingEntries: 1_000, ...options.limits },
+    limits: {
+      maxEntries: 3,
+      maxWait: 1_000,
+      maxBytes: 10_000,
+      maxPendingEntries: 1_000,
+      maxPendingBytes: 2 ** 25,
+      ...options.limits,
+    },
     base,
     ledger: decoded.batches,
     now: () => now,

@@ -94,7 +94,7 @@ export function createModel(
     partition = createPartition({
       scope: SCOPE,
       environments: ENVIRONMENTS,
-      limits,
+      limits: { ...limits, maxPendingBytes: 2 ** 25 },
       base: broker.offset,
       ledger: read.batches,
       now: () => now,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { pendingBytesOfEach } from "../../src/relay/room.ts";
 import { optOut, phoneOf, settled, start, taken } from "./relay-partition-fixture.ts";
 
 describe("room", () => {
@@ -51,6 +52,24 @@ describe("room", () => {
     await harness.answer("8-15");
     assert.deepEqual(harness.pauses, [true, false]);
     assert.ok(offerBig(harness, 32));
+  });
+
+  test("is less for each of many partitions, so that a process never holds more than 128 MiB of records", () => {
+    assert.equal(pendingBytesOfEach(1), 32 * 1024 * 1024);
+    for (const owned of [4, 5, 100, 10_000]) {
+      assert.equal(pendingBytesOfEach(owned), (128 * 1024 * 1024) / owned);
+    }
+    assert.equal(pendingBytesOfEach(0), 32 * 1024 * 1024);
+  });
+
+  test("however little it is, one event is always taken", async (t) => {
+    const harness = start(t, { limits: { maxPendingBytes: 1 } });
+    assert.ok(offerBig(harness, 0));
+    assert.equal(offerBig(harness, 1), false);
+    assert.deepEqual(harness.seals, ["0-0 events"]);
+    harness.commit();
+    await harness.answer("0-0");
+    assert.ok(offerBig(harness, 1));
   });
 
   test("an open batch doesn't keep a full partition paused: it is sealed at once", async (t) => {

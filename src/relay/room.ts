@@ -1,0 +1,53 @@
+import type { SourceRecord } from "../batching/batch.ts";
+
+/** Room for a partition's unsettled records, which are kept for their dead letters. */
+export interface Room {
+  readonly events: number;
+  /** Whether this share of the room, 0 to 1, is taken. */
+  isFull(share: number): boolean;
+  add(record: SourceRecord): void;
+  remove(record: SourceRecord): void;
+}
+
+/** Of one partition at most, and of all that a process owns together: one that owns many gives each less. */
+const PARTITION_BYTES = 32 * 1024 * 1024;
+const PROCESS_BYTES = 128 * 1024 * 1024;
+
+/** Bytes of unsettled records that each partition may hold in a process that owns so many. */
+export const pendingBytesOfEach = (ownedPartitions: number): number =>
+  Math.min(PARTITION_BYTES, PROCESS_BYTES / Math.max(1, ownedPartitions));
+
+/** What a record costs besides its own bytes, roughly: its event, entry and outcomes. */
+const RECORD_OVERHEAD_BYTES = 200;
+
+const lengthOf = (part: unknown): number =>
+  Array.isArray(part)
+    ? part.reduce((sum: number, each) => sum + lengthOf(each), 0)
+    : typeof part === "string" || Buffer.isBuffer(part)
+      ? part.length
+      : 0;
+
+function recordBytes({ key, value, headers }: SourceRecord): number {
+  let bytes = RECORD_OVERHEAD_BYTES + (key?.length ?? 0) + (value?.length ?? 0);
+  for (const [name, header] of Object.entries(headers)) bytes += name.length + lengthOf(header);
+  return bytes;
+}
+
+export function createRoom(limits: { maxPendingEntries: number; maxPendingBytes: number }): Room {
+  let events = 0;
+  let bytes = 0;
+  return {
+    get events() {
+      return events;
+    },
+    isFull: (share) => events >= limits.maxPendingEntries * share || bytes >= limits.maxPendingBytes * share,
+    add(record) {
+      events++;
+      bytes += recordBytes(record);
+    },
+    remove(record) {
+      events--;
+      bytes -= recordBytes(record);
+    },
+  };
+}
