@@ -95,6 +95,9 @@ export function createPartition(options: PartitionOptions): Partition {
     port.requestCommit(urgent);
   };
 
+  /** A range of the ledger that was begun must be completed, or it would never settle and make room. */
+  const isBlocked = (): boolean => room.isFull(1) && !recutter.isWithinRange;
+
   /** Seals the open batch if the ledger has room for it. */
   const trySeal = (trigger: SealTrigger): boolean => {
     const { first } = batcher;
@@ -191,8 +194,8 @@ export function createPartition(options: PartitionOptions): Partition {
   const adjust = (): void => {
     // Without room there is nothing to wait for: no event can join the open batch.
     if (room.isFull(1)) trySeal("events");
-    if (!sealIfDue() || room.isFull(1)) setPaused(true);
-    else if (!room.isFull(RESUME_SHARE)) setPaused(false);
+    if (!sealIfDue() || isBlocked()) setPaused(true);
+    else if (!room.isFull(RESUME_SHARE) || recutter.isWithinRange) setPaused(false);
   };
 
   /** A range of the ledger is complete again. */
@@ -255,12 +258,16 @@ export function createPartition(options: PartitionOptions): Partition {
       if (disposed || !sealing) return false;
       // Taken already: the position never goes back.
       if (record.offset < position) return true;
+      if (isBlocked()) {
+        setPaused(true);
+        return false;
+      }
       if (!recutter.isDone && recut(record, decoded)) {
         room.add(record);
         position = record.offset + 1;
         return true;
       }
-      if (room.isFull(1) || !sealIfDue() || !makeWayFor(decoded)) {
+      if (!sealIfDue() || !makeWayFor(decoded)) {
         setPaused(true);
         return false;
       }

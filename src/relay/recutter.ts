@@ -15,6 +15,8 @@ export interface Recutter {
   /** Ranges not complete yet, in offset order. */
   readonly ranges: readonly LedgerBatch[];
   readonly openEntries: number;
+  /** A range was begun and isn't complete. */
+  readonly isWithinRange: boolean;
   oldestAskedAt(): number;
   /** Takes the next record. A stray, which lies before the next range, isn't taken: the ledger doesn't cover it. */
   offer(record: SourceRecord, decoded: Decoded): { isStray: boolean };
@@ -46,6 +48,9 @@ export function createRecutter(scope: BatchScope, ledger: readonly LedgerBatch[]
     ranges,
     get openEntries() {
       return open.entries;
+    },
+    get isWithinRange() {
+      return open.events > 0;
     },
     oldestAskedAt: () => open.oldestAskedAt(),
     offer(record, decoded) {

@@ -17,8 +17,8 @@ const PROCESS_BYTES = 128 * 1024 * 1024;
 export const pendingBytesOfEach = (ownedPartitions: number): number =>
   Math.min(PARTITION_BYTES, PROCESS_BYTES / Math.max(1, ownedPartitions));
 
-/** What a record costs besides its own bytes, roughly: its event, entry and outcomes. */
-const RECORD_OVERHEAD_BYTES = 200;
+/** What a record costs besides its own bytes, as measured: its event, its entry, its share of a batch and its objects. */
+const RECORD_OVERHEAD_BYTES = 900;
 
 const lengthOf = (part: unknown): number =>
   Array.isArray(part)

@@ -131,19 +131,45 @@ describe("a partition rebuilt from a ledger", () => {
     assert.deepEqual(harness.commit(), { offset: 4, metadata: "", ledger: [] });
   });
 
-  test("pauses for nothing while it cuts ranges again, and then by the usual bounds", async (t) => {
-    const metadata = metadataOf(0, [{ range: [0, 4] }, { range: [5, 9] }]);
+  test("pauses at the end of a range when there is no room, never within one, and goes on when there is", async (t) => {
+    const metadata = metadataOf(0, [{ range: [0, 4] }, { range: [5, 9] }, { range: [10, 12] }]);
     const harness = start(t, { metadata, limits: { maxPendingEntries: 6 } });
-    harness.offerAll(0, 1, 2, 3, 4, 5, 6, 7, 8, 9);
-    assert.deepEqual(harness.pauses, []);
+    harness.offerAll(0, 1, 2, 3, 4, 5, 6, 7);
+    assert.deepEqual(harness.pauses, [], "full, but within a range");
+    harness.offerAll(8, 9);
     assert.equal(harness.offer(10), false);
     assert.deepEqual(harness.pauses, [true]);
+    assert.deepEqual(
+      harness.partition.snapshot(),
+      undefined,
+      "the range that waits is in the ledger as it was committed",
+    );
     await harness.answer("0-4");
     assert.equal(harness.partition.pendingEvents, 5);
+    assert.deepEqual(
+      harness.commit()?.ledger.map(({ first, last }) => [first, last]),
+      [
+        [5, 9],
+        [10, 12],
+      ],
+    );
     assert.equal(harness.partition.paused, true, "5 of 6 is above four fifths");
     await harness.answer("5-9");
     assert.equal(harness.partition.paused, false);
-    harness.offerAll(10);
+    harness.offerAll(10, 11, 12);
+    await harness.answer("10-12");
+    assert.deepEqual(harness.commit(), { offset: 13, metadata: "", ledger: [] });
+  });
+
+  test("doesn't stop within a range when another is settled meanwhile", async (t) => {
+    const metadata = metadataOf(0, [{ range: [0, 1] }, { range: [2, 9] }]);
+    const harness = start(t, { metadata, limits: { maxPendingEntries: 4 } });
+    harness.offerAll(0, 1, 2, 3, 4, 5, 6, 7);
+    await harness.answer("0-1");
+    assert.deepEqual(harness.pauses, []);
+    harness.offerAll(8, 9);
+    await harness.answer("2-9");
+    assert.equal(harness.commit()?.offset, 10);
   });
 });
 
