@@ -37,6 +37,8 @@ const banner = (url: string, environments: readonly { name: string; baseUrl: str
 
 ${rows.join("\n")}
 
+Each answers both dialects, compliance-dnc and admin-dnc-groups (with any tenant, group and access key).
+
 Put a number on the first one's list (any client id and secret will do):
 
   TOKEN=$(curl -s ${first.baseUrl}/oauth/token \\
@@ -66,7 +68,7 @@ const stopSignal = async (): Promise<void> => {
 /** `optout-relay simulator`: a local CXone until a signal stops it. */
 export const simulatorCommand = (): Command =>
   new Command("simulator")
-    .description("run a local CXone with as many environments as you name")
+    .description("run a local CXone with as many environments as you name, each speaking both dialects")
     .option("--port <port>", "port to listen on, 0 for any that is free", parsePort, 9099)
     .option("--host <host>", "address to listen on", "127.0.0.1")
     .option("--environments <names>", "comma-separated names", parseNames, [

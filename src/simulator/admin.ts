@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { messageOf, OptoutError } from "../errors.ts";
 import { problem } from "./answers.ts";
 import type { Environment } from "./environment.ts";
+import { parseJson } from "./json.ts";
 import { bodyOf } from "./routes.ts";
 
 const ROWS_PER_CHUNK = 1000;
@@ -31,11 +32,9 @@ const sendProblem = (reply: FastifyReply, status: number, error: string, message
     .send(problem(status, error, message).body);
 
 const parseBody = (request: FastifyRequest): unknown => {
-  try {
-    return JSON.parse(bodyOf(request).toString("utf8"));
-  } catch {
-    throw new OptoutError("usage", "the body is not JSON");
-  }
+  const body = parseJson(bodyOf(request));
+  if (body === undefined) throw new OptoutError("usage", "the body is not JSON");
+  return body;
 };
 
 export interface AdminOptions {

@@ -10,6 +10,9 @@ export const problem = (
   more?: Record<string, number>,
 ): Exclude<Answer, "cut"> => ({ status, body: JSON.stringify({ error, message, ...more }) });
 
+/** 200 with a JSON body. */
+export const json = (body: object): Answer => ({ status: 200, body: JSON.stringify(body) });
+
 const withRetryAfter = (answer: Exclude<Answer, "cut">, { retryAfter }: Faults): Answer =>
   typeof retryAfter === "string" || typeof retryAfter === "number"
     ? { ...answer, retryAfter: String(retryAfter) }

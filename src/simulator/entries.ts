@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { parseJson } from "./json.ts";
 
 /** The most entries one request may hold. */
 export const MAX_ENTRIES = 1000;
@@ -25,14 +26,6 @@ export type Entry = z.output<typeof entrySchema>;
 export type ParsedEntries =
   | { entries: readonly Entry[]; count: number }
   | { entries: null; count: number; reason: string };
-
-const parseJson = (bytes: Buffer): unknown => {
-  try {
-    return JSON.parse(bytes.toString("utf8"));
-  } catch {
-    return undefined;
-  }
-};
 
 /** What is wrong with the first entry at fault. */
 const reasonOf = (body: readonly unknown[]): string => {

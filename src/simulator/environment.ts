@@ -1,4 +1,5 @@
 import { type Faults, type FaultsInput, parseFaults } from "./faults.ts";
+import type { Credentials } from "./grants.ts";
 import { createKeyMemory, type KeyMemory } from "./idempotency.ts";
 import { createLatency, type Latency } from "./latency.ts";
 import { createList, type DoNotCallList } from "./list.ts";
@@ -6,12 +7,9 @@ import { createQuota, type Quota } from "./quota.ts";
 import { createRequestLog, type RequestLog } from "./request-log.ts";
 import { createTokens, type Tokens } from "./tokens.ts";
 
-export interface EnvironmentOptions {
+export interface EnvironmentOptions extends Credentials {
   /** Its path segment and its name in the relay's configuration. */
   name: string;
-  /** Absent: any that is not empty is accepted. */
-  clientId?: string;
-  clientSecret?: string;
   /** Quota when no fault sets another. Default 100. */
   requestsPerSecond?: number;
   /** Lifetime of tokens when no fault sets another. Default 3600. */
@@ -30,6 +28,7 @@ export interface EnvironmentState {
 export interface Environment {
   readonly name: string;
   readonly state: EnvironmentState;
+  readonly credentials: Credentials;
   readonly faults: Faults;
   /** `faults.rejectPhones`, to look them up. */
   readonly rejectedPhones: ReadonlySet<string>;
@@ -56,14 +55,14 @@ export interface EnvironmentContext {
 
 export const createEnvironment = (options: EnvironmentOptions, context: EnvironmentContext): Environment => {
   const { clock, random, memoryLimit } = context;
-  const { name, clientId, clientSecret, requestsPerSecond = 100, tokenTtlSeconds = 3600 } = options;
+  const { name, requestsPerSecond = 100, tokenTtlSeconds = 3600, ...credentials } = options;
   const none: FaultsInput = {};
   const parse = (input: unknown): Faults => parseFaults(input, { requestsPerSecond, tokenTtlSeconds });
   const fresh = (): EnvironmentState => ({
     list: createList(clock),
     log: createRequestLog(memoryLimit),
     keys: createKeyMemory(memoryLimit),
-    tokens: createTokens({ clientId, clientSecret }, clock),
+    tokens: createTokens(clock),
     quota: createQuota(clock),
   });
   const latency = createLatency(random);
@@ -79,6 +78,7 @@ export const createEnvironment = (options: EnvironmentOptions, context: Environm
 
   return {
     name,
+    credentials,
     get state() {
       return state;
     },

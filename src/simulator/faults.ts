@@ -15,13 +15,16 @@ const faultsSchema = z.strictObject({
   jitterMs: milliseconds.default(0),
   /** Share of entries requests answered 500 or 503, replays too; nothing is applied. */
   errorRate: probability.default(0),
-  /** Share of batches applied and remembered, whose connection is then cut. A replay applies nothing and is never cut. */
+  /**
+   * Share of entries requests applied, and remembered under their key where the dialect has one, whose connection
+   * is then cut. A replay applies nothing and is never cut.
+   */
   dropAfterApply: z.union([z.boolean(), probability]).default(false),
   /** `true` cuts every connection on the first byte of a request, "503" answers so; tokens too. */
   outage: z.union([z.boolean(), z.literal("503")]).default(false),
-  /** A request that holds one of these is refused whole with 422. */
+  /** E.164. A request that holds one is refused whole with 422; in `admin-dnc-groups` that record fails alone. */
   rejectPhones: z.array(z.string().max(64)).max(100_000).default([]),
-  /** How many entries at the end of each request are neither taken nor counted in its 201; `true` is 1. */
+  /** How many entries at the end of each request are neither taken nor counted in its success; `true` is 1. */
   shortAck: z.union([z.boolean(), z.int().min(0).max(1000)]).default(false),
   /** Lifetime of the tokens issued from now on; 0 makes them useless at once. */
   tokenTtlSeconds: z.number().min(0).max(31_536_000).optional(),
@@ -31,6 +34,8 @@ const faultsSchema = z.strictObject({
   retryAfter: z
     .union([z.number(), z.string().regex(/^[\x20-\x7e]{0,256}$/, "must be printable ASCII"), z.null()])
     .optional(),
+  /** What the DNC groups of `admin-dnc-groups` say they are; records are taken all the same, as CXone does. */
+  dncGroup: z.enum(["inactive", "unscrubbed"]).optional(),
 });
 
 /** A set of faults as tests and `PUT /_sim/{environment}/faults` give it: every key may be left out. */

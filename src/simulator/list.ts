@@ -1,24 +1,43 @@
-import type { Entry } from "./entries.ts";
-
 /** A phone on the do-not-call list. */
 export interface ListEntry {
   phone: string;
-  type: Entry["type"];
-  source: string;
+  type: "dncl" | "dncl_expiration";
+  /** null: the request had no such field. */
+  source: string | null;
   /** null: for good. */
   expirationDate: string | null;
   /** When the phone first came on the list, ISO 8601. */
   addedAt: string;
   /** The request that gave the entry its present form. */
-  key: string;
+  key: string | null;
   requestId: string;
+  /** Every group it was put in; none for a dialect without groups. */
+  dncGroupIds: readonly number[];
   /** How many times the phone was taken. */
   count: number;
 }
 
+/** A phone to be put on the list. */
+export interface Addition {
+  phone: string;
+  type: ListEntry["type"];
+  source: string | null;
+  expirationDate?: string;
+}
+
+/** Where additions come from. */
+export interface Origin {
+  key: string | null;
+  requestId: string;
+  dncGroupId?: number;
+}
+
+const NO_GROUPS: readonly number[] = [];
+
 export interface DoNotCallList {
   /** Takes entries; returns how many were on the list already. */
-  take(entries: readonly Entry[], request: { key: string; requestId: string }): number;
+  take(entries: readonly Addition[], origin: Origin): number;
+  find(phone: string): ListEntry | undefined;
   all(): ListEntry[];
   readonly size: number;
 }
@@ -30,26 +49,30 @@ export const createList = (clock: () => number): DoNotCallList => {
   const byPhone = new Map<string, ListEntry>();
 
   return {
-    take(entries, { key, requestId }) {
+    take(entries, { key, requestId, dncGroupId }) {
       const addedAt = new Date(clock()).toISOString();
+      const dncGroupIds = dncGroupId === undefined ? NO_GROUPS : [dncGroupId];
       let duplicates = 0;
-      for (const entry of entries) {
-        const { phone, type, source } = entry;
-        const expirationDate = entry.type === "dncl" ? null : entry.expirationDate;
+      for (const { phone, type, source, expirationDate = null } of entries) {
+        const form = { type, source, expirationDate, key, requestId };
         const present = byPhone.get(phone);
         if (present === undefined) {
-          byPhone.set(phone, { phone, type, source, expirationDate, addedAt, key, requestId, count: 1 });
+          byPhone.set(phone, { phone, addedAt, ...form, dncGroupIds, count: 1 });
           continue;
         }
         duplicates += 1;
         present.count += 1;
+        if (dncGroupId !== undefined && !present.dncGroupIds.includes(dncGroupId)) {
+          present.dncGroupIds = [...present.dncGroupIds, dncGroupId];
+        }
         // A later, weaker request must never end an opt-out sooner.
         if (present.expirationDate !== null && expiryOf(expirationDate) > expiryOf(present.expirationDate)) {
-          Object.assign(present, { type, source, expirationDate, key, requestId });
+          Object.assign(present, form);
         }
       }
       return duplicates;
     },
+    find: (phone) => byPhone.get(phone),
     all: () => Array.from(byPhone.values(), (entry) => ({ ...entry })),
     get size() {
       return byPhone.size;

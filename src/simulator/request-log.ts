@@ -1,8 +1,13 @@
+/** `other`: discovery and reading. */
+export type RequestKind = "token" | "entries" | "other";
+
 /** One request as it reached an environment: the ground truth of what a client sent. */
 export interface RequestRecord {
   /** When the request was fully received (an outage: begun), ISO 8601 with milliseconds. */
   at: string;
-  kind: "token" | "entries";
+  kind: RequestKind;
+  /** Below the environment's own, without the query. */
+  path: string;
   /** `Idempotency-Key`. */
   key: string | null;
   /** Hex, of the exact body. null for tokens, whose body is a secret, and where the body was not received. */

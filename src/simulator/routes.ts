@@ -1,16 +1,21 @@
 import { createHash, randomUUID } from "node:crypto";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { type Answer, outageAnswer, problem } from "./answers.ts";
-import { answerEntries } from "./compliance-dnc.ts";
+import { adminDncGroups } from "./admin-dnc-groups.ts";
+import { type Answer, json, outageAnswer, problem } from "./answers.ts";
+import { complianceDnc } from "./compliance-dnc.ts";
+import type { EntriesRequest, LookUp, SimulatedDialect } from "./dialect.ts";
 import type { Environment } from "./environment.ts";
-import type { RequestRecord } from "./request-log.ts";
+import type { GrantReader } from "./grants.ts";
+import { delay } from "./refusal.ts";
+import type { RequestKind, RequestRecord } from "./request-log.ts";
 
-const TOKEN_PATH = "/oauth/token";
-const ENTRIES_PATH = "/api/v2/compliance/dnc/entries";
+const DIALECTS: readonly SimulatedDialect[] = [complianceDnc, adminDncGroups];
 const NOTHING = Buffer.alloc(0);
 
 /** The exact bytes of a request body. */
 export const bodyOf = ({ body }: FastifyRequest): Buffer => (Buffer.isBuffer(body) ? body : NOTHING);
+
+type WithParams = FastifyRequest<{ Params: Record<string, string> }>;
 
 const keyOf = (request: FastifyRequest): string | null => {
   const header = request.headers["idempotency-key"];
@@ -36,20 +41,36 @@ const send = (
   return reply.send(answer.body);
 };
 
-const answerToken = async (environment: Environment, request: FastifyRequest): Promise<Answer> => {
+/** The answer, unless an outage comes before or during the latency. */
+const answerLate = async (environment: Environment, answer: () => Answer): Promise<Answer> => {
   const { state, faults } = environment;
-  const outage = outageAnswer(faults);
-  if (outage !== undefined) return outage;
-  await environment.latency.wait(faults);
-  const later = environment.state === state ? outageAnswer(environment.faults) : "cut";
-  if (later !== undefined) return later;
-  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(request.headers["content-type"] ?? "")) {
-    return problem(400, "invalid_request", "the body must be application/x-www-form-urlencoded");
-  }
-  const form = new URLSearchParams(bodyOf(request).toString("utf8"));
-  const { status, body } = state.tokens.issue(form, environment.faults.tokenTtlSeconds);
-  return { status, body: JSON.stringify(body) };
+  return outageAnswer(faults) ?? (await delay(environment, state)) ?? answer();
 };
+
+const answerToken = (environment: Environment, request: FastifyRequest, read: GrantReader): Promise<Answer> =>
+  answerLate(environment, () => {
+    const { authorization, "content-type": contentType } = request.headers;
+    const { state, faults, credentials } = environment;
+    const grant = read({ authorization, contentType, body: bodyOf(request) }, credentials);
+    return grant.ok
+      ? json(state.tokens.issue(grant.scopes, faults.tokenTtlSeconds))
+      : problem(grant.status, grant.error, grant.message);
+  });
+
+const entriesRequestOf = (request: WithParams): EntriesRequest => {
+  const { authorization, "content-type": contentType } = request.headers;
+  const body = bodyOf(request);
+  const sha256 = createHash("sha256").update(body).digest("hex");
+  const requestId = randomUUID();
+  return { authorization, contentType, key: keyOf(request), sha256, body, requestId, params: request.params };
+};
+
+const lookUpOf = (request: WithParams, prefix: string): LookUp => ({
+  baseUrl: `${request.protocol}://${request.host}${prefix}`,
+  authorization: request.headers.authorization,
+  params: request.params,
+  query: new URL(request.url, "http://unused").searchParams,
+});
 
 /** The routes of one environment, in a scope whose prefix is its name. */
 export const environmentRoutes = (
@@ -57,10 +78,15 @@ export const environmentRoutes = (
   environment: Environment,
   clock: () => number,
 ): void => {
+  const kinds = new Map<string | undefined, RequestKind>();
+  const pathOf = (request: FastifyRequest): string =>
+    (request.url.split("?", 1)[0] ?? "").slice(scope.prefix.length);
+
   const begin = (request: FastifyRequest): RequestRecord => {
     const record: RequestRecord = {
       at: new Date(clock()).toISOString(),
-      kind: request.routeOptions.url?.endsWith(TOKEN_PATH) ? "token" : "entries",
+      kind: kinds.get(request.routeOptions.url) ?? "other",
+      path: pathOf(request),
       key: keyOf(request),
       sha256: null,
       status: null,
@@ -87,19 +113,35 @@ export const environmentRoutes = (
     return send(reply, answer, randomUUID(), begin(request));
   });
 
-  scope.post(TOKEN_PATH, async (request, reply) => {
-    const record = begin(request);
-    return send(reply, await answerToken(environment, request), randomUUID(), record);
-  });
+  for (const { tokens, entries, lookUps } of DIALECTS) {
+    for (const { path, grant } of tokens) {
+      kinds.set(`${scope.prefix}${path}`, "token");
+      scope.post(path, async (request, reply) => {
+        const record = begin(request);
+        return send(reply, await answerToken(environment, request, grant), randomUUID(), record);
+      });
+    }
 
-  scope.post(ENTRIES_PATH, async (request, reply) => {
-    const record = begin(request);
-    const body = bodyOf(request);
-    const sha256 = createHash("sha256").update(body).digest("hex");
-    record.sha256 = sha256;
-    const { authorization, "content-type": contentType } = request.headers;
-    const received = { authorization, contentType, key: record.key, sha256, body, requestId: randomUUID() };
-    const { answer, requestId } = await answerEntries(environment, received, record);
-    return send(reply, answer, requestId, record);
-  });
+    kinds.set(`${scope.prefix}${entries.path}`, "entries");
+    scope.post(entries.path, async (request: WithParams, reply) => {
+      const record = begin(request);
+      const received = entriesRequestOf(request);
+      record.sha256 = received.sha256;
+      const { answer, requestId } = await entries.answer(environment, received, record);
+      return send(reply, answer, requestId, record);
+    });
+
+    for (const { method, path, answer } of lookUps) {
+      scope.route({
+        method,
+        url: path,
+        handler: async (request: WithParams, reply) => {
+          const record = begin(request);
+          const lookUp = lookUpOf(request, scope.prefix);
+          const answered = await answerLate(environment, () => answer(environment, lookUp));
+          return send(reply, answered, randomUUID(), record);
+        },
+      });
+    }
+  }
 };

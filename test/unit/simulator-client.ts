@@ -39,15 +39,18 @@ export const jsonOf = async (response: Response): Promise<Record<string, unknown
   return { ...body };
 };
 
+/** The token of an answer to any kind of token request. */
+export const accessTokenOf = async (response: Response): Promise<string> => {
+  const { access_token: token } = await jsonOf(response);
+  assert.ok(typeof token === "string");
+  return token;
+};
+
 export const tokenOf = async (
   simulator: Simulator,
   fields: Record<string, string> = {},
   name: string = NAME,
-): Promise<string> => {
-  const { access_token: token } = await jsonOf(await requestToken(simulator, fields, name));
-  assert.ok(typeof token === "string");
-  return token;
-};
+): Promise<string> => accessTokenOf(await requestToken(simulator, fields, name));
 
 /** A valid number: +12125550000 and on. */
 export const phoneOf = (index: number): string => `+1212555${String(index).padStart(4, "0")}`;
@@ -66,15 +69,61 @@ export interface PostOptions {
   contentType?: string;
 }
 
-export const postEntries = (simulator: Simulator, options: PostOptions): Promise<Response> => {
+const post = (path: string, simulator: Simulator, options: PostOptions): Promise<Response> => {
   const { body, token, key = "batch-1", name = NAME, contentType = "application/json" } = options;
   const headers = {
     authorization: `Bearer ${token}`,
     "content-type": contentType,
     ...(key === null ? {} : { "idempotency-key": key }),
   };
-  return fetch(`${simulator.baseUrl(name)}${ENTRIES_PATH}`, { method: "POST", headers, body });
+  return fetch(`${simulator.baseUrl(name)}${path}`, { method: "POST", headers, body });
 };
+
+export const postEntries = (simulator: Simulator, options: PostOptions): Promise<Response> =>
+  post(ENTRIES_PATH, simulator, options);
+
+/** Asks for a token by the password grant; `basic` is the credential before base64, null for none. */
+export const requestPasswordToken = (
+  simulator: Simulator,
+  fields: Record<string, string> = {},
+  basic: string | null = "relay:s3cret",
+): Promise<Response> => {
+  const form = { grant_type: "password", username: "key", password: "k3y" };
+  return fetch(`${simulator.baseUrl(NAME)}/auth/token`, {
+    method: "POST",
+    headers: basic === null ? {} : { authorization: `Basic ${Buffer.from(basic).toString("base64")}` },
+    body: new URLSearchParams({ ...form, ...fields }),
+  });
+};
+
+export const requestAccessKeyToken = (simulator: Simulator, key: object | string = {}): Promise<Response> => {
+  const given = { accessKeyId: "key", accessKeySecret: "k3y" };
+  return fetch(`${simulator.baseUrl(NAME)}/authentication/v1/token/access-key`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: typeof key === "string" ? key : JSON.stringify({ ...given, ...key }),
+  });
+};
+
+export const adminTokenOf = async (simulator: Simulator): Promise<string> =>
+  accessTokenOf(await requestAccessKeyToken(simulator));
+
+export const SERVICES_PATH = "/incontactapi/services/v30.0";
+
+/** `{"dncGroupRecords": […]}` of 2125550000 and on. */
+export const recordsOf = (count: number, first = 0): string =>
+  JSON.stringify({
+    dncGroupRecords: Array.from({ length: count }, (_, index) => ({
+      phoneNumber: 2_125_550_000 + first + index,
+    })),
+  });
+
+export interface PostRecordsOptions extends PostOptions {
+  group?: string;
+}
+
+export const postRecords = (simulator: Simulator, options: PostRecordsOptions): Promise<Response> =>
+  post(`${SERVICES_PATH}/dnc-groups/${options.group ?? "7"}/records`, simulator, options);
 
 /** Asserts that the connection was cut before any answer. */
 export const assertCut = (request: Promise<Response>): Promise<void> =>

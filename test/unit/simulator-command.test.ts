@@ -40,6 +40,7 @@ describe("optout-relay simulator", () => {
       const banner = await bannerOf(child.stdout);
       const [, baseUrl = ""] = /us-west +(http:\/\/127\.0\.0\.1:\d+\/us-west)$/m.exec(banner) ?? [];
       assert.match(banner, /curl .*\/production\/oauth\/token/);
+      assert.match(banner, /compliance-dnc and admin-dnc-groups/);
       const form = "grant_type=client_credentials&client_id=a&client_secret=b&scope=dnc:write";
       const response = await fetch(`${baseUrl}/oauth/token`, {
         method: "POST",

@@ -34,7 +34,8 @@ describe("simulator: entries", () => {
     assert.deepEqual(await response.json(), { success: true, entriesProcessed: 2, duplicateCount: 0 });
     const requestId = response.headers.get("x-request-id") ?? "";
     assert.match(requestId, /^[0-9a-f-]{36}$/);
-    const common = { addedAt: "2030-01-01T00:00:00.000Z", key: "batch-1", requestId, count: 1 };
+    const addedAt = "2030-01-01T00:00:00.000Z";
+    const common = { addedAt, key: "batch-1", requestId, dncGroupIds: [], count: 1 };
     assert.deepEqual(simulator.entries(NAME), [
       { phone: PHONE, type: "dncl", source: "web", expirationDate: null, ...common },
       {
@@ -293,6 +294,7 @@ describe("simulator: request log", () => {
       {
         at: "2030-01-01T00:00:00.000Z",
         kind: "token",
+        path: "/oauth/token",
         key: null,
         sha256: null,
         status: 200,
@@ -302,6 +304,7 @@ describe("simulator: request log", () => {
       {
         at: "2030-01-01T00:00:01.500Z",
         kind: "entries",
+        path: "/api/v2/compliance/dnc/entries",
         key: "batch-1",
         sha256: createHash("sha256").update(body).digest("hex"),
         status: 201,
@@ -312,6 +315,7 @@ describe("simulator: request log", () => {
       {
         at: "2030-01-01T00:00:01.500Z",
         kind: "entries",
+        path: "/api/v2/compliance/dnc/entries",
         key: null,
         sha256: createHash("sha256").update("no").digest("hex"),
         status: 401,

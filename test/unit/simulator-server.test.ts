@@ -38,6 +38,7 @@ describe("simulator: _sim", () => {
     ['{"outage":"maybe"}', /outage/],
     ['{"requestsPerSecond":0}', /requestsPerSecond/],
     ['{"retryAfter":"a\\r\\nb"}', /retryAfter/],
+    ['{"dncGroup":"gone"}', /dncGroup/],
     ["[]", /object/],
     ["{", /not JSON/],
   ] as const) {
