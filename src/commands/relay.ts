@@ -22,9 +22,21 @@ say otherwise:
             the consumer group. An environment that is down doesn't make it so.
   /livez    503 when only a restart helps
   /state    where each partition stands; what each environment has queued, and
-            why its lane is closed
+            why its lane is closed, since when and until when
   /metrics  for Prometheus; optout_environment_oldest_pending_timestamp_seconds
             is the one to alert on
+
+To send nothing to one environment for a while, and go on later:
+
+  curl -X POST http://127.0.0.1:9464/environments/production/pause
+  curl -X POST http://127.0.0.1:9464/environments/production/resume
+
+Opt-outs for it wait, and are sent after that; the other environments get theirs
+meanwhile, up to batching.maxPendingEntries in each partition. A pause holds for
+this one process, so ask every replica, and until it is resumed or the process
+ends: a relay that starts pauses nothing. With server.adminToken both take
+"Authorization: Bearer <token>". Without it callers on this machine need none,
+and if server.host isn't a loopback address, nobody can pause.
 
 SIGTERM or Ctrl-C ends it in order, within half a minute: requests under way
 are finished, offsets committed, the group left. A second one, or kill -9, ends

@@ -15,6 +15,7 @@ const NEVER_LOGGED = [
   "authorization",
   "token",
   "apiKeys",
+  "adminToken",
   "idempotencyKey",
   "phone",
 ];

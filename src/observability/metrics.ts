@@ -1,24 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { REJECT_REASONS } from "../events/event.ts";
-
-/** What gauges show, asked for at each scrape so that nothing stale can stay. */
-export interface MetricsSource {
-  partitions(): readonly {
-    partition: number;
-    committedOffset: number;
-    /** Records behind the committed offset; undefined while unknown. */
-    lag: number | undefined;
-    ledgerUsedRatio: number;
-    paused: boolean;
-  }[];
-  environments(): readonly {
-    name: string;
-    pendingEntries: number;
-    /** Milliseconds since the epoch; undefined when nothing is pending. */
-    oldestPendingAt: number | undefined;
-    laneOpen: boolean;
-  }[];
-}
+import { addGauges, type MetricsSource } from "./gauges.ts";
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const AGES = [0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400, 864_000];
@@ -30,97 +12,14 @@ export function createMetrics(options: { version: string; environments: readonly
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  let source: MetricsSource = { partitions: () => [], environments: () => [] };
-
-  const gauge = <L extends string>(
-    name: string,
-    help: string,
-    labelNames: L[],
-    fill: (set: (labels: Record<L, string>, value: number) => void) => void,
-  ) =>
-    new Gauge({
-      name: `optout_${name}`,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset();
-        fill((labels, value) => this.set(labels, value));
-      },
-    });
+  let source: MetricsSource = { partitions: () => [], environments: () => [], lanes: () => [] };
 
   const counter = <L extends string>(name: string, help: string, labelNames: L[]) =>
     new Counter({ name: `optout_${name}`, help, labelNames, registers });
   const histogram = <L extends string>(name: string, help: string, labelNames: L[], buckets: number[]) =>
     new Histogram({ name: `optout_${name}`, help, labelNames, buckets, registers });
 
-  gauge(
-    "environment_pending_entries",
-    "Phones read from Kafka that this environment hasn't acknowledged yet, as far as this replica holds them.",
-    ["environment"],
-    (set) => {
-      for (const { name, pendingEntries } of source.environments())
-        set({ environment: name }, pendingEntries);
-    },
-  );
-  gauge(
-    "environment_oldest_pending_timestamp_seconds",
-    "Unix time at which the person of the oldest opt-out not yet acknowledged by this environment asked; 0 when nothing is pending.",
-    ["environment"],
-    (set) => {
-      for (const { name, oldestPendingAt } of source.environments()) {
-        set({ environment: name }, (oldestPendingAt ?? 0) / 1000);
-      }
-    },
-  );
-  gauge(
-    "environment_lane_open",
-    "1 while requests to this environment may start, 0 while its lane is closed (outage, Retry-After, refused credentials).",
-    ["environment"],
-    (set) => {
-      for (const { name, laneOpen } of source.environments()) set({ environment: name }, laneOpen ? 1 : 0);
-    },
-  );
-  gauge(
-    "ledger_used_ratio",
-    "Share of the room for sealed batches in the offset commit's metadata that is taken; at 1 no batch is sealed until one is settled.",
-    ["partition"],
-    (set) => {
-      for (const { partition, ledgerUsedRatio } of source.partitions()) {
-        set({ partition: String(partition) }, ledgerUsedRatio);
-      }
-    },
-  );
-  gauge(
-    "committed_offset",
-    "Committed offset of a partition this replica owns; every event before it is settled.",
-    ["partition"],
-    (set) => {
-      for (const { partition, committedOffset } of source.partitions()) {
-        set({ partition: String(partition) }, committedOffset);
-      }
-    },
-  );
-  gauge(
-    "consumer_lag",
-    "Offsets between the committed offset and the end of a partition this replica owns.",
-    ["partition"],
-    (set) => {
-      for (const { partition, lag } of source.partitions()) {
-        if (lag !== undefined) set({ partition: String(partition) }, lag);
-      }
-    },
-  );
-  gauge(
-    "partition_paused",
-    "1 while reading a partition is paused because too much of it is unsettled or a schema is awaited.",
-    ["partition"],
-    (set) => {
-      for (const { partition, paused } of source.partitions()) {
-        set({ partition: String(partition) }, paused ? 1 : 0);
-      }
-    },
-  );
+  addGauges(registry, () => source);
   new Gauge({
     name: "optout_build_info",
     help: "Always 1; the labels say which build this is.",

@@ -1,6 +1,8 @@
-import { fastify } from "fastify";
+import { type FastifyInstance, type FastifyReply, fastify } from "fastify";
 import type { Registry } from "prom-client";
+import type { Config } from "../config/schema.ts";
 import { messageOf, OptoutError } from "../errors.ts";
+import { createOperatorCheck } from "./operators.ts";
 
 /** `ok`, or why not. */
 export type Health = { ok: true } | { ok: false; reason: string };
@@ -10,6 +12,10 @@ export interface ObservedProcess {
   ready(): Health;
   state(): unknown;
   metrics: { registry: Registry };
+  /** Names of the environments that can be paused. */
+  environments: readonly string[];
+  /** Stops or starts sending to an environment. False if there is none of that name. */
+  setPaused(environment: string, paused: boolean): boolean;
 }
 
 export interface ObservabilityServer {
@@ -21,13 +27,14 @@ export interface ObservabilityServer {
 const REQUEST_TIMEOUT_MS = 10_000;
 
 /**
- * `/metrics`, `/livez`, `/readyz`, `/state`. Loopback unless configured otherwise; port 0 takes any free one.
- * Throws OptoutError `configuration` if it can't listen.
+ * `/metrics`, `/livez`, `/readyz`, `/state`, and `POST /environments/{name}/pause` and `/resume`. Loopback unless
+ * configured otherwise; port 0 takes any free one. Throws OptoutError `configuration` if it can't listen.
  */
 export async function startObservabilityServer(
   observed: ObservedProcess,
-  { host, port }: { host: string; port: number },
+  config: Config["server"],
 ): Promise<ObservabilityServer> {
+  const { host, port, adminToken } = config;
   const app = fastify({
     logger: false,
     bodyLimit: 1024,
@@ -35,26 +42,15 @@ export async function startObservabilityServer(
     connectionTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: true,
   });
-  const answer = (health: Health) => ({
-    status: health.ok ? "ok" : "unavailable",
-    ...(!health.ok && { reason: health.reason }),
-  });
-  app.get("/metrics", async (_request, reply) => {
-    void reply.header("content-type", observed.metrics.registry.contentType);
-    return observed.metrics.registry.metrics();
-  });
-  for (const [path, check] of [
-    ["/livez", observed.live],
-    ["/readyz", observed.ready],
-  ] as const) {
-    app.get(path, async (_request, reply) => {
-      const health = check();
-      return reply.code(health.ok ? 200 : 503).send(answer(health));
-    });
-  }
-  app.get("/state", async () => observed.state());
+  addViews(app, observed);
+  addPausing(app, observed, adminToken);
   app.setNotFoundHandler(async (_request, reply) =>
-    reply.code(404).send({ error: "not_found", message: "see /metrics, /livez, /readyz and /state" }),
+    refuse(
+      reply,
+      404,
+      "not_found",
+      "see /metrics, /livez, /readyz and /state; POST /environments/{name}/pause and /resume",
+    ),
   );
   try {
     return { url: await app.listen({ host, port }), close: () => app.close() };
@@ -65,5 +61,65 @@ export async function startObservabilityServer(
       `Can't listen on ${host}:${port} (server.host, server.port): ${messageOf(error)}. Choose another port, or stop what uses this one.`,
       { cause: error },
     );
+  }
+}
+
+const refuse = (reply: FastifyReply, status: number, error: string, message: string) =>
+  reply.code(status).send({ error, message });
+
+function addViews(app: FastifyInstance, observed: ObservedProcess): void {
+  app.get("/metrics", async (_request, reply) => {
+    void reply.header("content-type", observed.metrics.registry.contentType);
+    return observed.metrics.registry.metrics();
+  });
+  for (const [path, check] of [
+    ["/livez", observed.live],
+    ["/readyz", observed.ready],
+  ] as const) {
+    app.get(path, async (_request, reply) => {
+      const health = check();
+      if (health.ok) return { status: "ok" };
+      return reply.code(503).send({ status: "unavailable", reason: health.reason });
+    });
+  }
+  app.get("/state", async () => observed.state());
+}
+
+function addPausing(app: FastifyInstance, observed: ObservedProcess, adminToken: string | undefined): void {
+  const refusalOf = createOperatorCheck(adminToken, () =>
+    app.addresses().map((address) => (typeof address === "string" ? address : address.address)),
+  );
+  // Whatever a caller's tool sends along, nothing is read from it.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "buffer" }, async () => undefined);
+
+  for (const [action, paused] of [
+    ["pause", true],
+    ["resume", false],
+  ] as const) {
+    const url = `/environments/:name/${action}`;
+    app.post<{ Params: { name: string } }>(url, {
+      onRequest: async (request, reply) => {
+        const refusal = refusalOf(request.headers);
+        if (refusal === undefined) return;
+        if (refusal.status === 403) return refuse(reply, 403, "forbidden", refusal.message);
+        void reply.header("www-authenticate", 'Bearer realm="optout"');
+        return refuse(reply, 401, "unauthorized", refusal.message);
+      },
+      handler: async ({ params: { name } }, reply) => {
+        if (observed.setPaused(name, paused)) return { environment: name, paused };
+        const known = observed.environments.join(", ");
+        return refuse(
+          reply,
+          404,
+          "unknown_environment",
+          `there is no environment ${JSON.stringify(name)}; there are: ${known}`,
+        );
+      },
+    });
+    const method = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    const notAllowed = async (_request: unknown, reply: FastifyReply) =>
+      refuse(reply.header("allow", "POST"), 405, "method_not_allowed", "use POST");
+    app.route({ method, url, exposeHeadRoute: false, onRequest: notAllowed, handler: notAllowed });
   }
 }

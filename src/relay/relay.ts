@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Config } from "../config/schema.ts";
+import type { AnyConfig } from "../config/schema.ts";
+import type { AnyEnvironment, DialectDefinition } from "../delivery/dialects/dialect.ts";
 import { createEnvironment, type Environment } from "../delivery/environment.ts";
-import type { LaneState } from "../delivery/lane.ts";
 import { messageOf, OptoutError } from "../errors.ts";
 import { createSchemaCache, type SchemaCache } from "../events/schema-cache.ts";
 import { closeKafka, createKafka } from "../kafka/client.ts";
@@ -13,26 +13,12 @@ import { createMetrics, type Metrics } from "../observability/metrics.ts";
 import type { Health } from "../observability/server.ts";
 import { createRegistry } from "../registry/registry.ts";
 import { createStatusEncoder } from "../results/status.ts";
-import type { Assignment } from "./assignment.ts";
 import { createLease, type Lease } from "./lease.ts";
 import { createMember, type Member } from "./member.ts";
 import { createPublisher } from "./publisher.ts";
 import { createResultPublisher } from "./result-publisher.ts";
 import { metricsSource } from "./source.ts";
-
-export interface RelayState {
-  phase: Assignment["phase"] | "starting" | "draining" | "stopped";
-  partitions: {
-    partition: number;
-    committedOffset: number;
-    position: number;
-    sealedBatches: number;
-    pendingEvents: number;
-    ledgerUsedRatio: number;
-    paused: boolean;
-  }[];
-  environments: ({ name: string } & LaneState)[];
-}
+import { type RelayState, relayState } from "./state.ts";
 
 export interface Relay {
   /** Resolves when the group's member runs. Rejects with an OptoutError for what can't heal by itself. */
@@ -41,6 +27,13 @@ export interface Relay {
   readonly failed: Promise<OptoutError>;
   /** Finishes what is in flight, within `DRAIN_MS`; commits; leaves the group. */
   stop(): Promise<void>;
+  /** Names, as configured. */
+  readonly environments: readonly string[];
+  /**
+   * Pauses or resumes sending to an environment, whatever it was before; false if there is none of that name. A pause
+   * holds for this process only, and ends with it: after a restart opt-outs flow.
+   */
+  setPaused(environment: string, paused: boolean): boolean;
   live(): Health;
   ready(): Health;
   state(): RelayState;
@@ -54,7 +47,14 @@ const MONITOR_MS = 5_000;
 /** A client that the group hasn't heard of for this long will not recover; a fresh process may. */
 const MAX_LAPSE_MS = 5 * 60_000;
 
-export function createRelay(config: Config, options: { logger: Logger; version: string }): Relay {
+export interface RelayOptions {
+  logger: Logger;
+  version: string;
+  /** What the configuration's environments may speak; by default the dialects there are. */
+  dialects?: readonly DialectDefinition[];
+}
+
+export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
   const { logger } = options;
   const { topics } = config;
   const names = config.environments.map(({ name }) => name);
@@ -87,10 +87,11 @@ export function createRelay(config: Config, options: { logger: Logger; version: 
   const encoder = createStatusEncoder({ registry, topic: topics.status });
   const environments = config.environments.map((environment) => createLaneOf(environment));
 
-  function createLaneOf(environment: Config["environments"][number]): Environment {
+  function createLaneOf(environment: AnyEnvironment): Environment {
     const labels = { environment: environment.name };
     return createEnvironment({
       config: environment,
+      dialects: options.dialects,
       logger,
       maySend: () => lease.isHeld && phase === "running",
       events: {
@@ -218,6 +219,13 @@ export function createRelay(config: Config, options: { logger: Logger; version: 
       closeKafka(kafka);
       phase = "stopped";
     },
+    environments: names,
+    setPaused(environment, paused) {
+      const lane = environments.find((each) => each.lane.name === environment)?.lane;
+      if (paused) lane?.pause();
+      else lane?.resume();
+      return lane !== undefined;
+    },
     live: () => (failure === undefined ? { ok: true } : { ok: false, reason: failure.message }),
     ready() {
       if (phase !== "running") return { ok: false, reason: phase };
@@ -228,19 +236,12 @@ export function createRelay(config: Config, options: { logger: Logger; version: 
         ? { ok: true }
         : { ok: false, reason: "the group coordinator hasn't answered for most of a session timeout" };
     },
-    state: () => ({
-      phase: phase === "running" ? (running?.assignment.phase ?? "starting") : phase,
-      partitions: [...(running?.assignment.slots.values() ?? [])].map(({ partition, paused }) => ({
-        partition: partition.number,
-        committedOffset: partition.committedOffset,
-        position: partition.position,
-        sealedBatches: partition.sealed.length,
-        pendingEvents: partition.pendingEvents,
-        ledgerUsedRatio: partition.ledgerUsedRatio,
-        paused,
-      })),
-      environments: environments.map(({ lane }) => ({ name: lane.name, ...lane.state() })),
-    }),
+    state: () =>
+      relayState(
+        phase === "running" ? (running?.assignment.phase ?? "starting") : phase,
+        running?.assignment.slots.values() ?? [],
+        environments,
+      ),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Environment } from "../delivery/environment.ts";
-import type { MetricsSource } from "../observability/metrics.ts";
+import type { MetricsSource } from "../observability/gauges.ts";
 import type { Slot } from "./slot.ts";
 
 /** What the gauges show, read off the partitions at each scrape. */
@@ -38,8 +38,8 @@ export function metricsSource(
           name: lane.name,
           pendingEntries: entries,
           oldestPendingAt: Number.isFinite(oldest) ? oldest : undefined,
-          laneOpen: lane.state().closure === null,
         };
       }),
+    lanes: () => environments.map(({ lane }) => ({ name: lane.name, ...lane.state() })),
   };
 }

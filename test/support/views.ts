@@ -29,7 +29,7 @@ export interface LaneView {
   name: string;
   inFlight: number;
   queued: number;
-  closure: { reason: string; sinceSecondsAgo: number; untilInSeconds: number } | null;
+  closure: { reason: string; since: string; until: string | null } | null;
 }
 
 export const stateOf = async ({ url }: RelayProcess): Promise<StateView> =>

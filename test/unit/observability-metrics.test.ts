@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createMetrics, type MetricsSource } from "../../src/observability/metrics.ts";
+import type { LaneState } from "../../src/delivery/lane.ts";
+import type { MetricsSource } from "../../src/observability/gauges.ts";
+import { createMetrics } from "../../src/observability/metrics.ts";
 import { assertContract, parseExposition } from "../support/prometheus.ts";
 
 const environments = ["production", "us-west"];
@@ -40,9 +42,10 @@ test("gauges show the source at each scrape, and forget a partition that went el
   metrics.watch({
     partitions: () => partitions,
     environments: () => [
-      { name: "production", pendingEntries: 0, oldestPendingAt: undefined, laneOpen: true },
-      { name: "us-west", pendingEntries: 3, oldestPendingAt: 1_700_000_000_500, laneOpen: false },
+      { name: "production", pendingEntries: 0, oldestPendingAt: undefined },
+      { name: "us-west", pendingEntries: 3, oldestPendingAt: 1_700_000_000_500 },
     ],
+    lanes: () => [],
   });
   const exposition = await read(metrics);
   const partition = "0";
@@ -56,11 +59,68 @@ test("gauges show the source at each scrape, and forget a partition that went el
     exposition.value(`optout_environment_${name}`, { environment });
   assert.equal(of("us-west", "pending_entries"), 3);
   assert.equal(of("us-west", "oldest_pending_timestamp_seconds"), 1_700_000_000.5);
-  assert.equal(of("us-west", "lane_open"), 0);
   assert.equal(of("production", "oldest_pending_timestamp_seconds"), 0);
-  assert.equal(of("production", "lane_open"), 1);
   partitions = [];
   assert.deepEqual((await read(metrics)).families.get("optout_committed_offset")?.samples, []);
+});
+
+test("a lane shows whether it is open; if not, for which one reason, since when and until when", async () => {
+  const metrics = createMetrics({ version: "1", environments });
+  const limits = { concurrencyLimit: 12, requestsPerSecond: 33.5 };
+  let closure: LaneState["closure"] = null;
+  metrics.watch({
+    partitions: () => [],
+    environments: () => [],
+    lanes: () => [
+      { name: "production", closure: null, ...limits },
+      { name: "us-west", closure, ...limits },
+    ],
+  });
+  const lane = async (name: string) => {
+    const exposition = await read(metrics);
+    assertContract(exposition);
+    const of = (what: string) => exposition.value(`optout_environment_${what}`, { environment: name });
+    const closed = exposition.families.get("optout_environment_lane_closed")?.samples ?? [];
+    const own = closed.filter(({ labels }) => labels.environment === name);
+    assert.deepEqual(own.map(({ labels }) => labels.reason).sort(), [
+      "credentials_refused",
+      "misconfigured",
+      "paused",
+      "retry_after",
+      "short_answers",
+      "token_unavailable",
+      "unauthorized",
+      "unavailable",
+    ]);
+    return {
+      open: of("lane_open"),
+      reasons: own.filter(({ value }) => value !== 0).map(({ labels, value }) => [labels.reason, value]),
+      since: of("lane_closed_since_timestamp_seconds"),
+      until: of("lane_closed_until_timestamp_seconds"),
+      limits: [of("concurrency_limit"), of("requests_per_second")],
+    };
+  };
+  const open = { open: 1, reasons: [], since: 0, until: 0, limits: [12, 33.5] };
+  assert.deepEqual(await lane("us-west"), open);
+  closure = { reason: "retry_after", since: 1_700_000_000_500, until: 1_700_000_030_250 };
+  assert.deepEqual(await lane("us-west"), {
+    ...open,
+    open: 0,
+    reasons: [["retry_after", 1]],
+    since: 1_700_000_000.5,
+    until: 1_700_000_030.25,
+  });
+  closure = { reason: "paused", since: 1_700_000_040_000, until: null };
+  assert.deepEqual(await lane("us-west"), {
+    ...open,
+    open: 0,
+    reasons: [["paused", 1]],
+    since: 1_700_000_040,
+    until: 0,
+  });
+  assert.deepEqual(await lane("production"), open, "no other lane's affair");
+  closure = null;
+  assert.deepEqual(await lane("us-west"), open);
 });
 
 test("two relays in one process don't share their metrics", async () => {

@@ -21,6 +21,8 @@ function observed(): Observed {
     ready: () => process.readiness,
     state: () => ({ phase: "active", environments: [] }),
     metrics: createMetrics({ version: "1", environments: [] }),
+    environments: [],
+    setPaused: () => false,
   };
   return process;
 }
