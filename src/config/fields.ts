@@ -153,3 +153,21 @@ export const region = () => {
     return z.NEVER;
   });
 };
+
+/**
+ * Contradictions between keys are looked for even if some key is wrong by itself, so that one start tells everything.
+ * The values may therefore still be of any type, whatever zod's types say.
+ */
+export const evenIfFaulty = {
+  when: ({ value }: { value: unknown }) => typeof value === "object" && value !== null,
+};
+
+/** For `superRefine` of a mapping: refuses one of two optional keys without the other. */
+export const bothOrNeither =
+  <First extends string, Second extends string>(first: First, second: Second) =>
+  (value: { [Key in First | Second]?: unknown }, context: z.RefinementCtx): void => {
+    if ((value[first] === undefined) === (value[second] === undefined)) return;
+    const absent = value[first] === undefined ? first : second;
+    const message = `expected ${first} with ${second}: give both or neither`;
+    context.addIssue({ code: "custom", path: [absent], message });
+  };

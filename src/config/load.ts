@@ -1,13 +1,26 @@
+import type { z } from "zod";
+import type { DialectDefinition } from "../delivery/dialects/dialect.ts";
 import { messageOf, OptoutError } from "../errors.ts";
 import { type ConfigDocument, readDocument } from "./document.ts";
-import { interpolateTree } from "./interpolate.ts";
-import { applyOverrides, type Override, variableOf } from "./overrides.ts";
+import { type InterpolationHooks, interpolateTree } from "./interpolate.ts";
+import { applyOverrides, variableOf } from "./overrides.ts";
 import { composeMessage, describeIssues, describeProblem, type Provenance } from "./problems.ts";
 import { readText } from "./read-text.ts";
-import { type Config, configSchema } from "./schema.ts";
+import { rememberOrigin } from "./reread.ts";
+import { type AnyConfig, type Config, type ConfigOf, configSchema, configSchemaFor } from "./schema.ts";
 import { rememberInterpolated } from "./secrets.ts";
-import { coerceText } from "./shape.ts";
-import { copyTree, createPathSet, isMapping, type Mapping, quote, type Refusal } from "./tree.ts";
+import { type Shape, shapeOf } from "./shape.ts";
+import {
+  copyTree,
+  createPathSet,
+  isMapping,
+  type Path,
+  type PathSet,
+  quote,
+  type Refusal,
+  valueAt,
+  withValueAt,
+} from "./tree.ts";
 
 export { redactConfig } from "./secrets.ts";
 
@@ -34,7 +47,7 @@ export function loadConfig({ file, env }: LoadOptions): Config {
     );
   }
   const document = readDocument(readFile(file));
-  return build(document, env, `The configuration ${file}`);
+  return build(document, configSchema, env, `The configuration ${file}`);
 }
 
 function readFile(file: string): string {
@@ -57,16 +70,29 @@ export interface ParseOptions {
 
 /**
  * As `loadConfig`, of a tree that was parsed already: for embedding and tests.
+ * @param options.dialects of environments, in place of those there are; the first is the default.
  * @throws OptoutError `configuration`, one message with a line for every problem there is.
  */
+export function parseConfig<Definition extends DialectDefinition>(
+  raw: unknown,
+  options: ParseOptions & { dialects: readonly Definition[] },
+): ConfigOf<Definition>;
+export function parseConfig(raw: unknown, options?: ParseOptions): Config;
 export function parseConfig(
   raw: unknown,
-  { env = {}, origin = "The configuration" }: ParseOptions = {},
-): Config {
-  return build({ tree: raw, faults: [], usable: true, lineOf: () => undefined }, env, origin);
+  options: ParseOptions & { dialects?: readonly DialectDefinition[] } = {},
+): AnyConfig {
+  const { env = {}, origin = "The configuration", dialects } = options;
+  const schema = dialects === undefined ? configSchema : configSchemaFor(dialects);
+  return build({ tree: raw, faults: [], usable: true, lineOf: () => undefined }, schema, env, origin);
 }
 
-function build(document: ConfigDocument, env: NodeJS.ProcessEnv, origin: string): Config {
+function build<Parsed extends AnyConfig>(
+  document: ConfigDocument,
+  schema: z.ZodType<Parsed>,
+  env: NodeJS.ProcessEnv,
+  origin: string,
+): Parsed {
   const lines = document.faults.map(({ line, says }) =>
     line === undefined ? says : `line ${line}: ${says}`,
   );
@@ -80,40 +106,75 @@ function build(document: ConfigDocument, env: NodeJS.ProcessEnv, origin: string)
     lines.push("the top level: expected a mapping with the keys kafka, environments and more");
     return fail();
   }
-  const overrides = applyOverrides(tree, env);
-  const { filled, interpolated, faults } = interpolate(tree, env, overrides.applied);
-  const from: Provenance = {
-    tree: filled,
+  const shape = shapeOf(schema);
+  const overrides = applyOverrides(tree, env, shape);
+  const overridden = createPathSet(overrides.applied.map(({ path }) => path));
+  // A copy: when files are read again, variables stay what they are now.
+  const context = { env: { ...env }, overridden, shape };
+  const { filled, interpolated, files, faults } = interpolate(tree, context);
+  const from = (current: unknown): Provenance => ({
+    tree: current,
     lineOf: document.lineOf,
     variableOf: (path) => variableOf(overrides.applied, path),
     isInterpolated: interpolated.covers,
-  };
-  const faulty = createPathSet(faults.map(({ path }) => path));
-  const result = configSchema.safeParse(filled);
+    shape,
+  });
+  const checked = validate(schema, faults, from(filled));
   lines.push(
     ...overrides.faults.map(
       ({ variable, says }) => `${/^\w{1,200}$/.test(variable) ? variable : quote(variable)}: ${says}`,
     ),
-    ...refused.map(({ path, says }) => describeProblem(path, says, from, "none")),
+    ...refused.map(({ path, says }) => describeProblem(path, says, from(filled), "none")),
+    ...checked.problems,
+  );
+  const { config } = checked;
+  if (lines.length > 0 || config === undefined) return fail();
+  rememberInterpolated(config, interpolated);
+  rememberOrigin(config, {
+    files,
+    reread(path) {
+      const part = interpolate(valueAt(tree, path), context, path);
+      return validate(schema, part.faults, from(withValueAt(filled, path, part.filled)));
+    },
+  });
+  return config;
+}
+
+/** A line for every problem, references that failed before all else; a configuration only if there is none. */
+function validate<Parsed extends AnyConfig>(
+  schema: z.ZodType<Parsed>,
+  faults: readonly Refusal[],
+  from: Provenance,
+): { config: Parsed | undefined; problems: string[] } {
+  const faulty = createPathSet(faults.map(({ path }) => path));
+  const result = schema.safeParse(from.tree);
+  const problems = [
     ...faults.map(({ path, says }) => describeProblem(path, says, from)),
     ...(result.success ? [] : describeIssues(result.error.issues, from, faulty.covers)),
-  );
-  if (lines.length > 0 || !result.success) return fail();
-  rememberInterpolated(result.data, interpolated);
-  return result.data;
+  ];
+  return { config: problems.length === 0 ? result.data : undefined, problems };
+}
+
+interface InterpolationContext {
+  env: NodeJS.ProcessEnv;
+  overridden: PathSet;
+  shape: Shape;
 }
 
 /** What a variable set is taken as it is, so that a secret given in one needs no escaping. */
-function interpolate(tree: Mapping, env: NodeJS.ProcessEnv, overrides: readonly Override[]) {
-  const overridden = createPathSet(overrides.map(({ path }) => path));
+function interpolate(tree: unknown, { env, overridden, shape }: InterpolationContext, path?: Path) {
   const interpolated = createPathSet();
+  const files: { path: Path; file: string }[] = [];
   const faults: Refusal[] = [];
-  const filled = interpolateTree(tree, {
+  const hooks: InterpolationHooks = {
     env,
     skip: overridden.covers,
-    convert: coerceText,
-    substituted: interpolated.add,
+    convert: shape.coerceText,
+    substituted(at, read) {
+      interpolated.add(at);
+      files.push(...read.map((file) => ({ path: at, file })));
+    },
     fault: (refusal) => void faults.push(refusal),
-  });
-  return { filled, interpolated, faults };
+  };
+  return { filled: interpolateTree(tree, hooks, path), interpolated, files, faults };
 }

@@ -1,5 +1,5 @@
 import { nearest } from "./nearest.ts";
-import { allPaths, coerceText, stepNamed, upperSnake } from "./shape.ts";
+import { type Shape, upperSnake } from "./shape.ts";
 import { isMapping, lineage, type Mapping, type Path, valueAt } from "./tree.ts";
 
 const prefix = "OPTOUT_";
@@ -18,17 +18,21 @@ export interface VariableFault {
  * Writes every `OPTOUT_…` variable into the tree, in place. `OPTOUT_CONFIG` names the file and `OPTOUT_TEST_…` belongs
  * to the tests; any other that matches no key is a fault, for a setting believed to be made and isn't is worse than none.
  */
-export function applyOverrides(tree: Mapping, env: Readonly<Record<string, string | undefined>>) {
+export function applyOverrides(
+  tree: Mapping,
+  env: Readonly<Record<string, string | undefined>>,
+  shape: Shape,
+) {
   const applied: Override[] = [];
   const faults: VariableFault[] = [];
   const found: Override[] = [];
   for (const variable of Object.keys(env).filter((one) => concernsUs(one, env))) {
-    const path = pathNamed(variable, tree);
+    const path = pathNamed(variable, tree, shape);
     if (path) found.push({ path, variable });
-    else faults.push({ variable, says: unknownVariable(variable) });
+    else faults.push({ variable, says: unknownVariable(variable, shape) });
   }
   for (const { path, variable } of found.sort(byPath)) {
-    const says = setAt(tree, path, coerceText(path, env[variable] ?? ""), applied);
+    const says = setAt(tree, path, shape.coerceText(path, env[variable] ?? ""), applied);
     if (says === undefined) applied.push({ path, variable });
     else faults.push({ variable, says });
   }
@@ -63,7 +67,7 @@ function isServiceLink(variable: string, env: Readonly<Record<string, string | u
   });
 }
 
-function pathNamed(variable: string, tree: unknown): Path | undefined {
+function pathNamed(variable: string, tree: unknown, { stepNamed }: Shape): Path | undefined {
   let path: Path = [];
   for (const segment of variable.slice(prefix.length).split("__")) {
     const step = stepNamed(segment, path, tree);
@@ -73,7 +77,7 @@ function pathNamed(variable: string, tree: unknown): Path | undefined {
   return path;
 }
 
-function unknownVariable(variable: string): string {
+function unknownVariable(variable: string, { allPaths }: Shape): string {
   const candidates = allPaths.map((path) => path.map((step) => upperSnake(String(step))).join("__"));
   const indices = variable.match(/(?<=_)\d+(?=_|$)/g) ?? [];
   const asked = variable.slice(prefix.length).replace(/(?<=_)\d+(?=_|$)/g, "0");

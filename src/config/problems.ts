@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { nearest } from "./nearest.ts";
 import { isSecretPath, mask, show, soundsSecret } from "./secrets.ts";
-import { allPaths, isStructure, knownKeys } from "./shape.ts";
+import type { Shape } from "./shape.ts";
 import { formatPath, type Path, valueAt } from "./tree.ts";
 
 /** What the values came from, to say where a mistake was made and what must not be shown. */
@@ -10,6 +10,7 @@ export interface Provenance {
   lineOf: (path: Path) => number | undefined;
   variableOf: (path: Path) => string | undefined;
   isInterpolated: (path: Path) => boolean;
+  shape: Shape;
 }
 
 /** Whether the value may be seen; a refused one is no longer there to show. */
@@ -34,7 +35,7 @@ function valueAs(visibility: Visibility, path: Path, from: Provenance): string {
     isSecretPath(path) ||
     from.isInterpolated(path) ||
     // A mapping that came as text may hold anything.
-    (typeof value === "string" && isStructure(path));
+    (typeof value === "string" && from.shape.isStructure(path));
   return ` = ${secret ? mask : show(value)}`;
 }
 
@@ -95,7 +96,7 @@ function expectedType(issue: z.core.$ZodIssueInvalidType, path: Path, from: Prov
   const json = fromOutside && typeof valueAt(from.tree, path) === "string" ? ", as JSON" : "";
   switch (issue.expected) {
     case "object":
-      return `expected a mapping with the keys ${knownKeys(path, from.tree).join(", ")}${json}`;
+      return `expected a mapping with the keys ${from.shape.knownKeys(path, from.tree).join(", ")}${json}`;
     case "record":
       return `expected a mapping${json}`;
     case "boolean":
@@ -107,9 +108,12 @@ function expectedType(issue: z.core.$ZodIssueInvalidType, path: Path, from: Prov
 
 function unknownKey(path: Path, from: Provenance): Finding {
   const key = String(path.at(-1));
+  const { allPaths, chooserOf, knownKeys } = from.shape;
   const known = knownKeys(path.slice(0, -1), from.tree);
-  const visibility: Visibility = mayBeSecret(key, known) ? "masked" : "shown";
+  const visibility: Visibility = mayBeSecret(key, known, allPaths) ? "masked" : "shown";
   const finding: Omit<Finding, "says"> = { path, visibility, aboutKey: true };
+  const choice = chooserOf(path, from.tree);
+  if (choice !== undefined) return { ...finding, says: `unknown key here; it belongs to ${choice}` };
   const meant = nearest(key, known);
   if (meant) return { ...finding, says: `unknown key; did you mean ${meant}?` };
   const elsewhere = allPaths.find(
@@ -121,11 +125,11 @@ function unknownKey(path: Path, from: Provenance): Finding {
   return { ...finding, says: `unknown key; ${hint}` };
 }
 
-const secretKeys = allPaths.map((path) => String(path.at(-1))).filter(soundsSecret);
-
 /** An unknown key may hold a secret by another name: misspelt, or put beside one. */
-const mayBeSecret = (key: string, siblings: readonly string[]): boolean =>
-  siblings.some(soundsSecret) || nearest(key, secretKeys) !== undefined;
+function mayBeSecret(key: string, siblings: readonly string[], allPaths: readonly Path[]): boolean {
+  const secretKeys = allPaths.map((path) => String(path.at(-1))).filter(soundsSecret);
+  return siblings.some(soundsSecret) || nearest(key, secretKeys) !== undefined;
+}
 
 const maxLines = 100;
 

@@ -1,13 +1,17 @@
 import { z } from "zod";
+import type { DialectDefinition, EnvironmentInputOf, EnvironmentOf } from "../delivery/dialects/dialect.ts";
+import { dialects } from "../delivery/dialects/index.ts";
+import { environmentKeys } from "./environment-keys.ts";
 import {
+  bothOrNeither,
   broker,
   duration,
+  evenIfFaulty,
   httpUrl,
   listenHost,
   name,
   oneOf,
   port,
-  rate,
   region,
   secret,
   size,
@@ -15,20 +19,11 @@ import {
   topic,
   whole,
 } from "./fields.ts";
-import { formatDuration } from "./units.ts";
 
 const second = 1_000;
 const minute = 60 * second;
 const KiB = 1_024;
 const MiB = 1_024 * KiB;
-
-/**
- * Contradictions between keys are looked for even if some key is wrong by itself, so that one start tells everything.
- * The values may therefore still be of any type, whatever zod's types say.
- */
-const evenIfFaulty = { when: ({ value }: { value: unknown }) => typeof value === "object" && value !== null };
-
-const togetherOrNotAt = (what: string) => `expected ${what}: give both or neither`;
 
 const ssl = z
   .strictObject({
@@ -43,11 +38,7 @@ const ssl = z
       .default(true)
       .describe("false accepts any certificate: never in production."),
   })
-  .superRefine((value, context) => {
-    if ((value.certFile === undefined) === (value.keyFile === undefined)) return;
-    const absent = value.certFile === undefined ? "certFile" : "keyFile";
-    context.addIssue({ code: "custom", path: [absent], message: togetherOrNotAt("certFile with keyFile") });
-  }, evenIfFaulty);
+  .superRefine(bothOrNeither("certFile", "keyFile"), evenIfFaulty);
 
 const saslMechanisms = ["plain", "scram-sha-256", "scram-sha-512", "oauthbearer"] as const;
 
@@ -123,11 +114,7 @@ const schemaRegistry = z
     password: secret().exactOptional(),
     requestTimeout: duration(10, 5 * minute).prefault("5s"),
   })
-  .superRefine((value, context) => {
-    if ((value.username === undefined) === (value.password === undefined)) return;
-    const absent = value.username === undefined ? "username" : "password";
-    context.addIssue({ code: "custom", path: [absent], message: togetherOrNotAt("username with password") });
-  }, evenIfFaulty)
+  .superRefine(bothOrNeither("username", "password"), evenIfFaulty)
   .exactOptional()
   .describe("Absent: events and results are JSON only.");
 
@@ -168,114 +155,106 @@ const batching = z
   }, evenIfFaulty)
   .prefault({});
 
-const retry = z
-  .strictObject({
-    initialBackoff: duration(1, 60 * minute).prefault("500ms"),
-    maxBackoff: duration(1, 60 * minute)
-      .prefault("60s")
-      .describe("Not less than initialBackoff."),
-  })
-  .superRefine(({ initialBackoff, maxBackoff }, context) => {
-    if (typeof initialBackoff !== "number" || typeof maxBackoff !== "number") return;
-    if (maxBackoff >= initialBackoff) return;
-    const message = `expected at least retry.initialBackoff (${formatDuration(initialBackoff)})`;
-    context.addIssue({ code: "custom", path: ["maxBackoff"], message });
-  }, evenIfFaulty)
-  .prefault({})
-  .describe("Pauses between attempts: exponential with full jitter, without end.");
-
 /**
- * The APIs an environment can speak. One that needs other keys than these makes `environment` a
- * `z.discriminatedUnion("dialect", …)` of strict objects sharing `environmentCommon`.
+ * One environment, of one of these dialects: each has the common keys and its own, and no other's. Without the key
+ * `dialect` the first is meant.
  */
-const dialects = ["compliance-dnc"] as const;
-export type Dialect = (typeof dialects)[number];
+function environmentOf<Definition extends DialectDefinition>(
+  definitions: readonly Definition[],
+): z.ZodType<EnvironmentOf<Definition>, EnvironmentInputOf<Definition>>;
+function environmentOf(definitions: readonly DialectDefinition[]): z.ZodType {
+  const [first, ...others] = definitions;
+  if (first === undefined) throw new RangeError("a configuration needs a dialect");
+  const names = definitions.map(({ name }) => name);
+  const objectOf = ({ keys }: DialectDefinition, dialect: z.ZodType<string>) =>
+    z.strictObject({ ...environmentKeys, dialect: dialect.describe("The API that it speaks."), ...keys });
+  return z.discriminatedUnion(
+    "dialect",
+    [
+      objectOf(first, z.literal(first.name).default(first.name)),
+      ...others.map((each) => objectOf(each, z.literal(each.name))),
+    ],
+    { error: `expected one of: ${names.join(", ")}` },
+  );
+}
 
-const environmentCommon = {
-  name: text(
-    /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/,
-    "expected a short name of letters, digits, - and _ (at most 63, the first a letter or digit)",
-  ).describe(
-    "In metrics, results and the ledger. Renaming an environment makes it a new one, which has acknowledged nothing.",
-  ),
-  baseUrl: httpUrl({ example: "https://api.nice.incontact.com", base: true }),
-  requestsPerSecond: rate(0.01, 10_000)
-    .default(100)
-    .describe("This tenant's quota, over all relay replicas together."),
-  maxConcurrency: whole(1, 1_024).default(64).describe("Requests under way at once, per replica."),
-  requestTimeout: duration(10, 10 * minute).prefault("30s"),
-  retry,
-};
-
-const environment = z.strictObject({
-  ...environmentCommon,
-  dialect: oneOf(dialects).default("compliance-dnc"),
-  auth: z.strictObject({
-    clientId: name("a client id"),
-    clientSecret: secret(),
-    scope: name("a scope").default("dnc:write"),
-    tokenUrl: httpUrl({ example: "https://api.nice.incontact.com/oauth/token", base: false })
-      .exactOptional()
-      .describe("Absent: baseUrl/oauth/token."),
-  }),
-});
-
-const environments = z
-  .array(environment, "expected a list of environments, at least one")
-  .min(1, "expected at least one environment")
-  .max(64, "expected at most 64 environments")
-  .superRefine((list, context) => {
-    const seen = new Map<string, number>();
-    if (!Array.isArray(list)) return;
-    list.forEach((item: unknown, index) => {
-      const label = typeof item === "object" && item !== null && "name" in item ? item.name : undefined;
-      if (typeof label !== "string") return;
-      const other = seen.get(label);
-      if (other === undefined) seen.set(label, index);
-      else {
-        const message = `expected a unique name: environments[${other}] has this one`;
-        context.addIssue({ code: "custom", path: [index, "name"], message });
-      }
-    });
-  }, evenIfFaulty)
-  .describe("Every event goes to every one of these.");
+const environmentsOf = <Definition extends DialectDefinition>(definitions: readonly Definition[]) =>
+  z
+    .array(environmentOf(definitions), "expected a list of environments, at least one")
+    .min(1, "expected at least one environment")
+    .max(64, "expected at most 64 environments")
+    .superRefine((list, context) => {
+      const seen = new Map<string, number>();
+      if (!Array.isArray(list)) return;
+      list.forEach((item: unknown, index) => {
+        const label = typeof item === "object" && item !== null && "name" in item ? item.name : undefined;
+        if (typeof label !== "string") return;
+        const other = seen.get(label);
+        if (other === undefined) seen.set(label, index);
+        else {
+          const message = `expected a unique name: environments[${other}] has this one`;
+          context.addIssue({ code: "custom", path: [index, "name"], message });
+        }
+      });
+    }, evenIfFaulty)
+    .describe("Every event goes to every one of these.");
 
 const apiKey = text(
   /^[\x21-\x7e]+$/,
   "expected a key of visible ASCII characters, without blanks, not empty",
 );
 
-/** The whole configuration. Strict at every level; input is what the file holds, output has milliseconds and bytes. */
-export const configSchema = z.strictObject({
-  kafka,
-  topics,
-  schemaRegistry,
-  normalization,
-  batching,
-  environments,
-  server: z
-    .strictObject({ host: listenHost().default("127.0.0.1"), port: port().default(9_464) })
-    .prefault({})
-    .describe("The relay's metrics, health and console."),
-  gateway: z
-    .strictObject({
-      host: listenHost().default("127.0.0.1"),
-      port: port().default(8_080),
-      apiKeys: z
-        .array(apiKey, "expected a list of keys")
-        .default([])
-        .describe("Keys callers must present; none: no key is asked for."),
-    })
-    .prefault({})
-    .describe("The HTTP intake."),
-  logging: z
-    .strictObject({
-      level: oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
-      format: oneOf(["json", "text"]).default("json"),
-    })
-    .prefault({}),
-});
+/**
+ * The whole configuration, with environments of the dialects given. Strict at every level; input is what the file holds,
+ * output has milliseconds and bytes.
+ */
+export const configSchemaFor = <Definition extends DialectDefinition>(definitions: readonly Definition[]) =>
+  z.strictObject({
+    kafka,
+    topics,
+    schemaRegistry,
+    normalization,
+    batching,
+    environments: environmentsOf(definitions),
+    server: z
+      .strictObject({
+        host: listenHost().default("127.0.0.1"),
+        port: port().default(9_464),
+        adminToken: apiKey
+          .exactOptional()
+          .describe(
+            "Bearer token that pausing and resuming an environment takes. Absent: with a loopback host anybody on the machine may, else nobody.",
+          ),
+      })
+      .prefault({})
+      .describe("The relay's metrics, health and console."),
+    gateway: z
+      .strictObject({
+        host: listenHost().default("127.0.0.1"),
+        port: port().default(8_080),
+        apiKeys: z
+          .array(apiKey, "expected a list of keys")
+          .default([])
+          .describe("Keys callers must present; none: no key is asked for."),
+      })
+      .prefault({})
+      .describe("The HTTP intake."),
+    logging: z
+      .strictObject({
+        level: oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
+        format: oneOf(["json", "text"]).default("json"),
+      })
+      .prefault({}),
+  });
 
+export const configSchema = configSchemaFor(dialects);
+
+/** The configuration with environments of these dialects. */
+export type ConfigOf<Definition extends DialectDefinition> = z.output<
+  ReturnType<typeof configSchemaFor<Definition>>
+>;
+/** The configuration with environments of whatever dialects. */
+export type AnyConfig = ConfigOf<DialectDefinition>;
 /** The configuration as the program uses it: complete, durations in milliseconds, sizes in bytes, URLs without a trailing slash. */
 export type Config = z.output<typeof configSchema>;
 /** The configuration as a file holds it. */

@@ -1,4 +1,4 @@
-import type { Config } from "./schema.ts";
+import type { AnyConfig } from "./schema.ts";
 import { isMapping, type Path, type PathSet, quote } from "./tree.ts";
 
 export const mask = "***";
@@ -22,17 +22,17 @@ export function show(value: unknown): string {
 const withoutCredentials = (text: string): string =>
   text.replace(/:\/\/.*@/su, `://${mask}@`).replace(/(:\/\/[^?]*\?).+/su, `$1${mask}`);
 
-const interpolatedOf = new WeakMap<Config, PathSet>();
+const interpolatedOf = new WeakMap<AnyConfig, PathSet>();
 
 /** Remembers which parts of a configuration came from outside the file, for `redactConfig`. */
-export const rememberInterpolated = (config: Config, paths: PathSet): void =>
+export const rememberInterpolated = (config: AnyConfig, paths: PathSet): void =>
   void interpolatedOf.set(config, paths);
 
 /**
  * A copy to print when debugging: passwords, secrets, tokens and API keys are `***`, and so is all that `${…}` put in,
  * as long as it's given the very object that `loadConfig` or `parseConfig` returned.
  */
-export function redactConfig(config: Config): unknown {
+export function redactConfig(config: AnyConfig): unknown {
   const interpolated = interpolatedOf.get(config);
   const redact = (value: unknown, path: Path): unknown => {
     if (Array.isArray(value)) return value.map((item, index) => redact(item, [...path, index]));

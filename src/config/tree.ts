@@ -38,6 +38,15 @@ export function valueAt(tree: unknown, path: Path): unknown {
   return value;
 }
 
+/** The tree with another value at a path, which is there already. What isn't on the way is shared. */
+export function withValueAt(tree: unknown, path: Path, value: unknown): unknown {
+  const [step, ...rest] = path;
+  if (step === undefined) return value;
+  const child = withValueAt(valueAt(tree, [step]), rest, value);
+  if (Array.isArray(tree)) return tree.with(Number(step), child);
+  return isMapping(tree) ? { ...tree, [step]: child } : tree;
+}
+
 /** A set of subtrees, each named by the path of its root. */
 export interface PathSet {
   add(path: Path): void;

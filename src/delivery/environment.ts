@@ -1,20 +1,17 @@
-import type { Config } from "../config/schema.ts";
+import { OptoutError } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
-import { createComplianceDnc } from "./dialects/compliance-dnc.ts";
-import type { Dialect } from "./dialects/dialect.ts";
+import type { AnyEnvironment, Dialect, DialectDefinition } from "./dialects/dialect.ts";
+import { dialects as builtIn } from "./dialects/index.ts";
 import { createHttpClient } from "./http.ts";
 import { createLane, type Lane, type LaneEvents } from "./lane.ts";
 import { createTokenSource, type TokenOutcome } from "./token-source.ts";
 
-export type EnvironmentConfig = Config["environments"][number];
-
-/** One line here is all that a further dialect takes outside its own file. */
-const DIALECTS: Record<EnvironmentConfig["dialect"], (baseUrl: string) => Dialect> = {
-  "compliance-dnc": createComplianceDnc,
-};
-
 export interface EnvironmentOptions {
-  config: EnvironmentConfig;
+  config: AnyEnvironment;
+  /** The credentials as they are now; by default those of `config`. */
+  auth?: () => AnyEnvironment["auth"];
+  /** What `config.dialect` may name; by default those there are. */
+  dialects?: readonly DialectDefinition[] | undefined;
   events: LaneEvents & { onTokenRefresh(outcome: TokenOutcome): void };
   logger: Logger;
   maySend(): boolean;
@@ -26,14 +23,15 @@ export interface Environment {
   close(): Promise<void>;
 }
 
-export function createEnvironment({ config, events, logger, maySend }: EnvironmentOptions): Environment {
-  const dialect = DIALECTS[config.dialect](config.baseUrl);
+export function createEnvironment(options: EnvironmentOptions): Environment {
+  const { config, events, logger, maySend } = options;
+  const dialect = createDialect(options);
   // One socket more than the requests, so that a token is never waiting behind them.
   const client = createHttpClient({ connections: config.maxConcurrency + 1, timeout: config.requestTimeout });
   const closing = new AbortController();
   const now = () => performance.now();
   const tokens = createTokenSource({
-    fetchToken: () => dialect.requestToken(client.send, config.auth, closing.signal),
+    fetchToken: () => dialect.requestToken(client.send, closing.signal),
     onRefresh: events.onTokenRefresh,
     now,
   });
@@ -50,7 +48,6 @@ export function createEnvironment({ config, events, logger, maySend }: Environme
     maySend,
     now,
     random: Math.random,
-    scope: config.auth.scope,
   });
   return {
     lane,
@@ -60,4 +57,18 @@ export function createEnvironment({ config, events, logger, maySend }: Environme
       await client.close();
     },
   };
+}
+
+function createDialect({
+  config,
+  auth = () => config.auth,
+  dialects = builtIn,
+}: EnvironmentOptions): Dialect {
+  const definition = dialects.find(({ name }) => name === config.dialect);
+  if (definition === undefined) {
+    const names = dialects.map(({ name }) => name).join(", ");
+    const message = `The environment ${config.name} has the dialect "${config.dialect}", which is none of: ${names}.`;
+    throw new OptoutError("configuration", message);
+  }
+  return definition.create({ environment: config, auth, now: Date.now });
 }

@@ -1,5 +1,5 @@
 import type { Admin, Kafka } from "kafkajs";
-import type { Config } from "../config/schema.ts";
+import type { AnyConfig } from "../config/schema.ts";
 import type { Lane } from "../delivery/lane.ts";
 import { OptoutError } from "../errors.ts";
 import { createDecoder } from "../events/decode.ts";
@@ -24,7 +24,7 @@ export interface Member {
 }
 
 export interface MemberOptions {
-  config: Config;
+  config: AnyConfig;
   kafka: Kafka;
   admin: Admin;
   /** Goes into every idempotency key. */

@@ -118,7 +118,7 @@ const spoilt = (index: number) => {
 };
 
 const secretsOf = ({ environments }: Config): string[] =>
-  environments.map(({ auth }) => auth.clientSecret).filter((secret) => secret !== "");
+  environments.map(({ auth }) => auth.clientSecret ?? "").filter((secret) => secret !== "");
 
 function assertNothingLeaks(shown: readonly string[], secrets: readonly string[]): void {
   const text = shown.join("\n");

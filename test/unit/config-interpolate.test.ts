@@ -56,7 +56,7 @@ test("text without ${ is never changed", () => {
   fc.assert(
     fc.property(fc.string(), (text) => {
       fc.pre(!text.includes("${"));
-      assert.deepEqual(interpolateText(text, {}), { text, substituted: false, faults: [] });
+      assert.deepEqual(interpolateText(text, {}), { text, substituted: false, files: [], faults: [] });
     }),
   );
 });

@@ -1,21 +1,19 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import type { Batch } from "../../src/batching/batch.ts";
-import {
-  createEnvironment,
-  type Environment,
-  type EnvironmentConfig,
-} from "../../src/delivery/environment.ts";
+import type { AnyEnvironment } from "../../src/delivery/dialects/dialect.ts";
+import { createEnvironment, type Environment } from "../../src/delivery/environment.ts";
 import type { AttemptOutcome, PartOutcome } from "../../src/delivery/lane.ts";
 import type { TokenOutcome } from "../../src/delivery/token-source.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { createSimulator, type FaultsInput, type Simulator } from "../../src/simulator/index.ts";
 import { SCOPE } from "./batching-arbitraries.ts";
+import { COMMON } from "./delivery-dialect-fixture.ts";
 import { acceptance, batchOf } from "./delivery-lane-fixture.ts";
 
 const NAME = "production";
 
-const start = async (t: TestContext, faults: FaultsInput = {}, config: Partial<EnvironmentConfig> = {}) => {
+const start = async (t: TestContext, faults: FaultsInput = {}, config: Partial<AnyEnvironment> = {}) => {
   const simulator: Simulator = await createSimulator({
     environments: [{ name: NAME, requestsPerSecond: 2_000 }],
   });
@@ -46,7 +44,10 @@ const start = async (t: TestContext, faults: FaultsInput = {}, config: Partial<E
   t.after(() => environment.close());
   environment.lane.setShare(1);
   const deliver = (batch: Batch): Promise<PartOutcome[]> =>
-    new Promise((resolve) => environment.lane.deliver(SCOPE, batch, resolve));
+    new Promise((done) => {
+      const onSplit = (_: unknown, recorded?: () => void) => recorded?.();
+      environment.lane.deliver({ scope: SCOPE, batch, split: "pending", onSplit, done });
+    });
   return { simulator, environment, deliver, attempts, refreshes };
 };
 
@@ -135,5 +136,60 @@ describe("environment over real HTTP", () => {
     assert.equal(isDone, false);
     assert.deepEqual(phonesOnList(simulator), []);
     assert.equal(environment.lane.state().queued, 0);
+  });
+
+  test("a dialect that there isn't is an error that names those there are", () => {
+    const { name, config, events } = {
+      ...{ name: NAME, events: { onAttempt() {}, onRateWait() {}, onTokenRefresh() {} } },
+      config: { ...COMMON, baseUrl: "http://127.0.0.1", dialect: "fax", auth: {} },
+    };
+    assert.throws(() => createEnvironment({ config, events, logger: silentLogger(), maySend: () => true }), {
+      code: "configuration",
+      message: `The environment ${name} has the dialect "fax", which is none of: compliance-dnc, admin-dnc-groups.`,
+    });
+  });
+});
+
+describe("environment of the dialect admin-dnc-groups over real HTTP", () => {
+  const admin = {
+    dialect: "admin-dnc-groups",
+    tenantId: "t-1",
+    apiVersion: 30,
+    groupId: 42,
+    numberForms: {},
+  };
+  const accessKey = { accessKeyId: "key", accessKeySecret: "s3cret" };
+  const client = { clientId: "relay", clientSecret: "s3cret" };
+
+  for (const [what, auth] of [
+    ["an access key", accessKey],
+    ["an access key and a client", { ...accessKey, ...client }],
+  ] as const) {
+    test(`batches end on the list, in requests of at most 100, with ${what}`, async (t) => {
+      const { simulator, deliver, attempts, refreshes } = await start(t, {}, { ...admin, auth });
+      const batch = batchOf(250);
+      assert.ok(acceptance(batch, await deliver(batch)).every(Boolean));
+      assert.deepEqual(phonesOnList(simulator), batch.entries.map(({ phone }) => phone).sort());
+      assert.deepEqual(attempts, ["acknowledged", "acknowledged", "acknowledged"]);
+      assert.deepEqual(refreshes, ["ok"]);
+      assertOneBodyPerKey(simulator);
+    });
+  }
+
+  test("a record that the API refuses is rejected after a second try by itself, the others are taken at once", async (t) => {
+    const batch = batchOf(50);
+    const bad = batch.entries[33]?.phone ?? "";
+    const { simulator, deliver } = await start(t, { rejectPhones: [bad] }, { ...admin, auth: accessKey });
+    const outcomes = await deliver(batch);
+    assert.deepEqual(
+      acceptance(batch, outcomes),
+      batch.entries.map((_, index) => index !== 33),
+    );
+    assert.equal(
+      outcomes.find(({ accepted }) => !accepted)?.detail,
+      "the API didn't add this number to the group",
+    );
+    assert.equal(phonesOnList(simulator).length, 49);
+    assertOneBodyPerKey(simulator);
   });
 });

@@ -4,7 +4,7 @@ import type { TestContext } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Batch, createBatchBuilder } from "../../src/batching/batch.ts";
 import type { Split } from "../../src/batching/split.ts";
-import { createComplianceDnc } from "../../src/delivery/dialects/compliance-dnc.ts";
+import { complianceDnc } from "../../src/delivery/dialects/compliance-dnc.ts";
 import type { HttpRequest, HttpResponse, HttpSend } from "../../src/delivery/dialects/dialect.ts";
 import {
   type AttemptOutcome,
@@ -132,7 +132,20 @@ export function createFixture(t: TestContext, options: FixtureOptions = {}): Fix
   const logs: Record<string, unknown>[] = [];
   let tokensIssued = 0;
   const now = () => Date.now();
-  const dialect = createComplianceDnc("http://environment", now);
+  const auth = { clientId: "relay", clientSecret: "s3cret", scope: "dnc:write" };
+  const dialect = complianceDnc.create({
+    environment: {
+      name: "production",
+      baseUrl: "http://environment",
+      requestsPerSecond: 1e6,
+      maxConcurrency: 64,
+      requestTimeout: 30_000,
+      retry: { initialBackoff: 1_000, maxBackoff: 60_000 },
+      auth,
+    },
+    auth: () => auth,
+    now,
+  });
   const freshToken = (nth: number): Reply => ({
     status: 200,
     body: JSON.stringify({ access_token: `t${nth}`, token_type: "Bearer", expires_in: 3600 }),
@@ -149,7 +162,6 @@ export function createFixture(t: TestContext, options: FixtureOptions = {}): Fix
     return toResponse(await untilAborted(request.signal, answer(request)));
   };
 
-  const credentials = { clientId: "relay", clientSecret: "s3cret", scope: "dnc:write" };
   const lane = createLane({
     name: "production",
     requestsPerSecond: 1e6,
@@ -158,7 +170,7 @@ export function createFixture(t: TestContext, options: FixtureOptions = {}): Fix
     dialect,
     send,
     tokens: createTokenSource({
-      fetchToken: () => dialect.requestToken(send, credentials, new AbortController().signal),
+      fetchToken: () => dialect.requestToken(send, new AbortController().signal),
       onRefresh() {},
       now,
     }),
@@ -173,7 +185,6 @@ export function createFixture(t: TestContext, options: FixtureOptions = {}): Fix
     maySend: () => true,
     now,
     random: () => 0.5,
-    scope: "dnc:write",
     ...laneOptions,
   });
   t.after(() => lane.reset());

@@ -34,7 +34,7 @@ export interface Answer {
   /** Null if the entries were refused without a request. */
   httpStatus: number | null;
   requestId: string | null;
-  /** Why entries were refused, in words for people, without a phone number; where the status alone doesn't say it. */
+  /** Why, in words for people, without a phone number or an address; where the status alone doesn't say it. */
   detail?: string;
 }
 
@@ -65,8 +65,11 @@ export interface Token {
 
 export type TokenAnswer =
   | { ok: true; token: Token }
-  /** `refused`: the credentials are wrong; else the token server can't answer now. `retryAfter`: milliseconds it asked to wait. */
-  | { ok: false; refused: boolean; httpStatus: number; retryAfter?: number };
+  /**
+   * `refused`: the credentials are wrong, or where to present them; else the token server can't answer now. `retryAfter`:
+   * milliseconds it asked to wait. `detail`: in words for people, where the status alone doesn't say it.
+   */
+  | { ok: false; refused: boolean; httpStatus: number; retryAfter?: number; detail?: string };
 
 /** How one kind of environment API is spoken. Everything that differs between APIs is behind this. */
 export interface Dialect {
@@ -78,17 +81,22 @@ export interface Dialect {
   submit(send: HttpSend, submission: Submission, signal: AbortSignal): Promise<Answer>;
 }
 
+/** The keys of an environment that are its dialect's own. What is in `auth` is secret, and read anew when files change. */
+export type DialectKeys = { auth: z.ZodType<object> } & z.core.$ZodShape;
+
+/** The dialect's own keys as the program uses them; `auth` said twice, since of keys not known by name zod knows no types. */
+type OwnKeys<Keys extends DialectKeys> = z.output<z.ZodObject<Keys, z.core.$strict>> & {
+  auth: z.output<Keys["auth"]>;
+};
+
 /** What a dialect is made of: the environment as configured, and its credentials as they are now. */
-export interface DialectContext<Environment extends { auth: unknown }> {
-  environment: Environment;
+export interface DialectContext<Keys extends DialectKeys> {
+  environment: EnvironmentCommon & OwnKeys<Keys>;
   /** Asked for before each token request: secrets in files may have been rotated. */
-  auth(): Environment["auth"];
+  auth(): z.output<Keys["auth"]>;
   /** Milliseconds since the epoch. */
   now(): number;
 }
-
-/** The keys of an environment that are its dialect's own. What is in `auth` is secret, and read anew when files change. */
-export type DialectKeys = { auth: z.ZodType<object> } & z.core.$ZodShape;
 
 /**
  * All that the program knows of a dialect: one file exports one of these, and `index.ts` lists it. A method, so that a list
@@ -97,15 +105,13 @@ export type DialectKeys = { auth: z.ZodType<object> } & z.core.$ZodShape;
 export interface DialectDefinition<Name extends string = string, Keys extends DialectKeys = DialectKeys> {
   readonly name: Name;
   readonly keys: Keys;
-  create(
-    context: DialectContext<EnvironmentCommon & z.output<z.ZodObject<Keys, z.core.$strict>>>,
-  ): Dialect;
+  create(context: DialectContext<Keys>): Dialect;
 }
 
 /** An environment of one of these dialects, as the program uses it. */
 export type EnvironmentOf<Definition extends DialectDefinition> =
   Definition extends DialectDefinition<infer Name, infer Keys>
-    ? EnvironmentCommon & { dialect: Name } & z.output<z.ZodObject<Keys, z.core.$strict>>
+    ? EnvironmentCommon & { dialect: Name } & OwnKeys<Keys>
     : never;
 
 /** An environment of one of these dialects, as a file holds it. */
