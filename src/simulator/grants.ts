@@ -65,27 +65,34 @@ export const clientCredentialsGrant: GrantReader = (request, credentials) => {
   return { ok: true, scopes };
 };
 
-/** Id and secret are form-encoded before they become a Basic credential (RFC 6749, section 2.3.1). */
-const readBasic = (authorization: string | undefined): { id: string; secret: string } | undefined => {
+const formDecoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text.replaceAll("+", " "));
+  } catch {
+    return text;
+  }
+};
+
+/** Id and secret of a Basic credential: as they are, which is what many clients send, or form-encoded first (RFC 6749, section 2.3.1). */
+const readBasic = (authorization: string | undefined): { id: string; secret: string }[] => {
   const encoded = /^Basic +(\S+)$/i.exec(authorization ?? "")?.[1] ?? "";
   const pair = Buffer.from(encoded, "base64").toString("utf8");
   const colon = pair.indexOf(":");
-  if (colon === -1) return undefined;
-  const decode = (text: string): string => decodeURIComponent(text.replaceAll("+", " "));
-  try {
-    return { id: decode(pair.slice(0, colon)), secret: decode(pair.slice(colon + 1)) };
-  } catch {
-    return undefined;
-  }
+  if (colon === -1) return [];
+  const [id, secret] = [pair.slice(0, colon), pair.slice(colon + 1)];
+  return [
+    { id, secret },
+    { id: formDecoded(id), secret: formDecoded(secret) },
+  ];
 };
 
 /** RFC 6749, section 4.3: the client as a Basic credential, the access key as user name and password. */
 export const passwordGrant: GrantReader = (request, credentials) => {
   const form = readForm(request, "password");
   if (!(form instanceof URLSearchParams)) return form;
-  const client = readBasic(request.authorization);
-  const known =
-    matches(client?.id, credentials.clientId) && matches(client?.secret, credentials.clientSecret);
+  const known = readBasic(request.authorization).some(
+    ({ id, secret }) => matches(id, credentials.clientId) && matches(secret, credentials.clientSecret),
+  );
   if (!known) return refuse(401, "invalid_client", "the Basic credential is wrong");
   const granted =
     matches(form.get("username"), credentials.accessKeyId) &&

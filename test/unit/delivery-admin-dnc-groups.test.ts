@@ -25,7 +25,6 @@ describe("admin-dnc-groups: the request", () => {
       authorization: "Bearer t1",
       "content-type": "application/json",
       accept: "application/json",
-      "idempotency-key": "events:0:1-2:0123456789abcdef",
     });
     assert.equal(
       request?.body,

@@ -116,7 +116,7 @@ describe("simulator: admin-dnc-groups tokens", () => {
     );
   });
 
-  test("an environment with its own credentials takes no others, and reads Basic as RFC 6749 encodes it", async (t) => {
+  test("an environment with its own credentials takes no others; a Basic credential may be form-encoded or not", async (t) => {
     const simulator = await startSimulator(t, { environments: [CREDENTIALS] });
     const basic = "client%40acme:a%3Ab+%25%2B%C3%A9";
     const answers = [
@@ -133,7 +133,7 @@ describe("simulator: admin-dnc-groups tokens", () => {
     for (const answer of answers) errors.push([answer.status, (await jsonOf(answer)).error]);
     assert.deepEqual(errors, [
       [200, undefined],
-      [401, "invalid_client"],
+      [200, undefined],
       [401, "invalid_client"],
       [400, "invalid_grant"],
       [400, "invalid_grant"],

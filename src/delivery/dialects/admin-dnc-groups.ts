@@ -217,7 +217,7 @@ function merged(
   return { verdict: { kind: "entries", outcomes: all }, ...(detail !== "" && { detail }) };
 }
 
-/** Equal entries make equal bytes. */
+/** Equal entries make equal bytes. No idempotency key goes with them: the API knows none, and adding a number again changes nothing. */
 const bodyOf = (entries: readonly Entry[], translations: readonly Translation[]): string =>
   JSON.stringify({
     dncGroupRecords: entries.flatMap(({ expirationDate }, index) => {
@@ -238,7 +238,7 @@ export const adminDncGroups: DialectDefinition<"admin-dnc-groups", typeof keys> 
       maxEntries: MAX_RECORDS,
       scope: undefined,
       requestToken: (send, signal) => requestToken(send, { issuer, credentials: auth(), now }, signal),
-      async submit(send, { key, entries, token }, signal) {
+      async submit(send, { entries, token }, signal) {
         const translations = entries.map(({ phone }) => translatePhone(phone, numberForms));
         const sent = translations.flatMap((each) => (each.ok ? [each.phoneNumber] : []));
         if (sent.length === 0) return { ...merged(translations, []), httpStatus: null, requestId: null };
@@ -251,7 +251,6 @@ export const adminDncGroups: DialectDefinition<"admin-dnc-groups", typeof keys> 
             authorization: `Bearer ${token}`,
             "content-type": "application/json",
             accept: "application/json",
-            "idempotency-key": key,
           },
           body: bodyOf(entries, translations),
           signal,
