@@ -3,7 +3,7 @@ import type { DialectDefinition } from "../delivery/dialects/dialect.ts";
 import { messageOf, OptoutError } from "../errors.ts";
 import { type ConfigDocument, readDocument } from "./document.ts";
 import { type InterpolationHooks, interpolateTree } from "./interpolate.ts";
-import { applyOverrides, variableOf } from "./overrides.ts";
+import { applyOverrides, type VariableFault, variableOf } from "./overrides.ts";
 import { composeMessage, describeIssues, describeProblem, type Provenance } from "./problems.ts";
 import { readText } from "./read-text.ts";
 import { rememberOrigin } from "./reread.ts";
@@ -121,9 +121,7 @@ function build<Parsed extends AnyConfig>(
   });
   const checked = validate(schema, faults, from(filled));
   lines.push(
-    ...overrides.faults.map(
-      ({ variable, says }) => `${/^\w{1,200}$/.test(variable) ? variable : quote(variable)}: ${says}`,
-    ),
+    ...overrides.faults.map(describeVariable),
     ...refused.map(({ path, says }) => describeProblem(path, says, from(filled), "none")),
     ...checked.problems,
   );
@@ -139,6 +137,9 @@ function build<Parsed extends AnyConfig>(
   });
   return config;
 }
+
+const describeVariable = ({ variable, says }: VariableFault): string =>
+  `${/^\w{1,200}$/.test(variable) ? variable : quote(variable)}: ${says}`;
 
 /** A line for every problem, references that failed before all else; a configuration only if there is none. */
 function validate<Parsed extends AnyConfig>(

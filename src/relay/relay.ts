@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { rereadable } from "../config/reread.ts";
 import type { AnyConfig } from "../config/schema.ts";
 import type { AnyEnvironment, DialectDefinition } from "../delivery/dialects/dialect.ts";
 import { createEnvironment, type Environment } from "../delivery/environment.ts";
@@ -85,12 +86,13 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
           logger,
         });
   const encoder = createStatusEncoder({ registry, topic: topics.status });
-  const environments = config.environments.map((environment) => createLaneOf(environment));
+  const environments = config.environments.map(createLaneOf);
 
-  function createLaneOf(environment: AnyEnvironment): Environment {
+  function createLaneOf(environment: AnyEnvironment, index: number): Environment {
     const labels = { environment: environment.name };
     return createEnvironment({
       config: environment,
+      auth: rereadable(config, ["environments", index, "auth"], logger),
       dialects: options.dialects,
       logger,
       maySend: () => lease.isHeld && phase === "running",

@@ -9,6 +9,7 @@ import {
   connectionsOf,
   listen,
   noConnections,
+  noUsedConnections,
   PATIENCE_MS,
   post,
   serve,
@@ -89,7 +90,7 @@ describe("http client: abort", () => {
       const reason = new Error("partitions went elsewhere");
       controller.abort(reason);
       await assert.rejects(request, reason);
-      await noConnections(server);
+      await noUsedConnections(server);
     }
   });
 

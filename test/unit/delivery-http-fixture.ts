@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
-import type { AddressInfo, Server as TcpServer } from "node:net";
+import type { AddressInfo, Socket, Server as TcpServer } from "node:net";
 import type { TestContext } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { HttpRequest, HttpResponse } from "../../src/delivery/dialects/dialect.ts";
@@ -10,7 +10,15 @@ import { createHttpClient, type HttpClient } from "../../src/delivery/http.ts";
 /** Far more than any of these requests takes. */
 export const PATIENCE_MS = 10_000;
 
+const socketsOf = new WeakMap<Server | TcpServer, Set<Socket>>();
+
 export const listen = async (t: TestContext, server: Server | TcpServer): Promise<string> => {
+  const sockets = new Set<Socket>();
+  socketsOf.set(server, sockets);
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+  });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => {
@@ -57,6 +65,13 @@ export const until = async (isTrue: () => boolean | Promise<boolean>, what: stri
     await nextTurn();
   }
 };
+
+/** undici connects again after a request was aborted; such a connection has carried nothing and waits for the next. */
+export const noUsedConnections = (server: Server | TcpServer): Promise<void> =>
+  until(
+    () => [...(socketsOf.get(server) ?? [])].every(({ bytesRead }) => bytesRead === 0),
+    "the end of all connections that carried a request",
+  );
 
 export const noConnections = (server: Server | TcpServer): Promise<void> =>
   until(async () => (await connectionsOf(server)) === 0, "the end of all connections");

@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { HttpResponse } from "../../src/delivery/dialects/dialect.ts";
 import { MAX_RESPONSE_BYTES } from "../../src/delivery/http.ts";
-import { clientOf, listen, noConnections, post, serve } from "./delivery-http-fixture.ts";
+import { clientOf, listen, noUsedConnections, post, serve } from "./delivery-http-fixture.ts";
 
 const bodyOf = async (request: IncomingMessage): Promise<string> => {
   let text = "";
@@ -98,7 +98,7 @@ describe("http client: time", () => {
   test("headers that don't come end the request at its timeout, and its connection with it", async (t) => {
     const { url, server } = await serve(t, () => {});
     await assertTimeout(post(clientOf(t, { timeout: 100 }), url), 100);
-    await noConnections(server);
+    await noUsedConnections(server);
   });
 
   test("a body that trickles for ever ends at the same timeout: it bounds the whole request", async (t) => {
@@ -108,7 +108,7 @@ describe("http client: time", () => {
       response.on("close", () => clearInterval(trickle));
     });
     await assertTimeout(post(clientOf(t, { timeout: 200 }), url), 200);
-    await noConnections(server);
+    await noUsedConnections(server);
   });
 
   test("headers that trickle for ever end there too", async (t) => {
@@ -121,7 +121,7 @@ describe("http client: time", () => {
     });
     const url = await listen(t, server);
     await assertTimeout(post(clientOf(t, { timeout: 200 }), url), 200);
-    await noConnections(server);
+    await noUsedConnections(server);
   });
 
   test("waiting for a free connection counts as well", async (t) => {
@@ -181,7 +181,7 @@ describe("http client: large answers", () => {
     assert.equal(answer.body.length, MAX_RESPONSE_BYTES);
     const grown = after.heapUsed + after.external - before.heapUsed - before.external;
     assert.ok(grown < 64 * 1024 * 1024, `${grown} bytes more`);
-    await noConnections(server);
+    await noUsedConnections(server);
     assert.ok(sent < 64 * 1024 * 1024, `${sent} bytes were sent`);
     isEndless = false;
     assert.equal((await post(client, url)).body, "short");
