@@ -11,6 +11,8 @@ export interface Backlog {
   /** Makes the part ready after so many milliseconds. */
   delay(part: Part, milliseconds: number): void;
   shift(): Part | undefined;
+  /** The part that waits longest for its backoff. */
+  shiftDelayed(): Part | undefined;
   /** Makes all delayed parts ready at once. */
   releaseDelayed(): void;
   clear(): void;
@@ -41,6 +43,14 @@ export function createBacklog(onReady: () => void): Backlog {
       delayed.set(part, setTimeout(release, milliseconds));
     },
     shift: () => queue.shift(),
+    shiftDelayed() {
+      for (const [part, pending] of delayed) {
+        clearTimeout(pending);
+        delayed.delete(part);
+        return part;
+      }
+      return undefined;
+    },
     releaseDelayed() {
       for (const [part, pending] of delayed) {
         clearTimeout(pending);

@@ -20,6 +20,12 @@ export interface Closure {
 /** Single failures are a batch's own affair; this many in a row, with no success between, close the lane. */
 const FAILURES_TO_CLOSE = 5;
 
+/** What time heals without anyone's doing: a probe costs little, and the sooner it is seen to be over, the better. */
+const HEALS = new Set<ClosedReason>(["unavailable", "token_unavailable"]);
+/** Share of the lane's rate that probes may cost, and the shortest interval between them, in milliseconds. */
+const PROBE_SHARE = 0.05;
+const MIN_PROBE_INTERVAL_MS = 1_000;
+
 /**
  * A lane's circuit. Pure: clock and randomness are arguments.
  *
@@ -29,12 +35,16 @@ const FAILURES_TO_CLOSE = 5;
  *     └──────────────── any answer about entries ─────────┴─────────────────────────────────┘
  *
  * An answer to a request that was under way when the environment asked to wait doesn't reopen the lane: it would be asked
- * again before the time it named.
+ * again before the time it named. A probe that hangs is followed by another after a probe interval.
  */
 export interface Circuit {
-  /** How many requests may be in flight now, of `concurrency` at most. */
-  allowed(concurrency: number, now: number): number;
   closure(): Closure | undefined;
+  /** Milliseconds until a request may start; 0 if the lane is open or a probe is due. */
+  wait(now: number): number;
+  /** A probe starts. The next one isn't due for `atLeast` milliseconds. */
+  probing(now: number, atLeast: number): void;
+  /** Whether a request that was allowed to start, as a probe or not, may still be sent. */
+  admits(isProbe: boolean, now: number): boolean;
   /** The environment answered about the entries. True if that reopened the lane. */
   succeeded(now: number): boolean;
   /** One attempt failed in a way that time may heal. */
@@ -43,35 +53,53 @@ export interface Circuit {
   close(reason: ClosedReason, now: number, wait?: number): void;
 }
 
-export function createCircuit(limits: BackoffLimits, random: () => number): Circuit {
+export interface CircuitOptions {
+  retry: BackoffLimits;
+  /** The lane's rate, as it is now; it may be 0. */
+  requestsPerSecond(): number;
+  random(): number;
+}
+
+export function createCircuit({ retry, requestsPerSecond, random }: CircuitOptions): Circuit {
   let closure: Closure | undefined;
   let failuresInARow = 0;
   /** Closings since the lane was last open; a lane that is closed already isn't closed again by stragglers. */
   let closings = 0;
   /** What the environment itself asked for: nobody may try before. */
   let heldUntil = Number.NEGATIVE_INFINITY;
+  /** While a probe is unanswered. */
+  let nextProbeAt = Number.NEGATIVE_INFINITY;
+
+  const probeInterval = (): number =>
+    Math.min(retry.maxBackoff, Math.max(MIN_PROBE_INTERVAL_MS, 1_000 / (PROBE_SHARE * requestsPerSecond())));
+
+  const backoffFor = (reason: ClosedReason): number =>
+    backoff(closings, HEALS.has(reason) ? { ...retry, maxBackoff: probeInterval() } : retry, random);
 
   const close = (reason: ClosedReason, now: number, wait?: number): void => {
     const isWaiting = closure !== undefined && now < closure.until;
     if (isWaiting && wait === undefined) return;
     if (!isWaiting) closings++;
     if (wait !== undefined) heldUntil = Math.max(heldUntil, now + wait);
-    const until = now + (wait ?? backoff(closings, limits, random));
+    const until = now + (wait ?? backoffFor(reason));
     closure = { reason, since: closure?.since ?? now, until: Math.max(until, closure?.until ?? 0) };
+    nextProbeAt = Number.NEGATIVE_INFINITY;
   };
 
   return {
-    allowed(concurrency, now) {
-      if (closure === undefined) return concurrency;
-      return now < closure.until ? 0 : 1;
-    },
     closure: () => closure,
+    wait: (now) => (closure === undefined ? 0 : Math.max(0, closure.until - now, nextProbeAt - now)),
+    probing(now, atLeast) {
+      nextProbeAt = now + Math.max(probeInterval(), atLeast);
+    },
+    admits: (isProbe, now) => closure === undefined || (isProbe && now >= heldUntil),
     succeeded(now) {
       failuresInARow = 0;
       if (now < heldUntil) return false;
       closings = 0;
       const wasClosed = closure !== undefined;
       closure = undefined;
+      nextProbeAt = Number.NEGATIVE_INFINITY;
       return wasClosed;
     },
     failed(reason, now) {
@@ -90,9 +118,9 @@ export const CLOSED_MESSAGES: Record<ClosedReason, string> = {
   retry_after: "lane closed: the environment asked to wait",
   token_unavailable: "lane closed: the token server doesn't give a token; it is retried without end",
   credentials_refused:
-    "lane closed: the token server refuses the request; check auth.clientId, auth.clientSecret, auth.scope and the token's address (auth.tokenUrl or baseUrl) of this environment",
+    "lane closed: the token server refuses the request; check auth (credentials, and scope or tokenUrl if there are such) and baseUrl of this environment",
   unauthorized:
     "lane closed: the environment doesn't accept a fresh token; check auth and baseUrl of this environment",
   misconfigured:
-    "lane closed: the environment refuses access or the path; check auth.scope, the client's permissions and baseUrl of this environment",
+    "lane closed: the environment refuses access or the path; check the permissions of auth's client, its scope if there is one, baseUrl, and what else of this environment is part of the path",
 };

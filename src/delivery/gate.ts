@@ -4,22 +4,37 @@ import type { BackoffLimits } from "./retry.ts";
 
 /** A lane's circuit on a real clock, which tells the log when it closes, for what reason, and when it opens again. */
 export interface Gate {
-  allowed(): number;
   closure(): Closure | undefined;
+  /** Milliseconds until a request may start; 0 if the lane is open or a probe is due. */
+  wait(): number;
+  /** A probe starts. The next one isn't due for `atLeast` milliseconds, unless it fails. */
+  probing(atLeast: number): void;
+  /** Whether a request that was allowed to start, as a probe or not, may still be sent. */
+  admits(isProbe: boolean): boolean;
   /** The environment answered about the entries. True if that reopened the lane. */
   succeeded(): boolean;
   failed(reason: "unavailable" | "short_answers"): void;
-  /** `wait` in milliseconds: what the environment asked for. `httpStatus`: the answer that closes the lane. */
-  close(reason: ClosedReason, why?: { wait?: number; httpStatus?: number }): void;
+  close(reason: ClosedReason, why?: Why): void;
+}
+
+/** What closes a lane. */
+export interface Why {
+  /** Milliseconds that the environment asked to wait. */
+  wait?: number | undefined;
+  /** Of the answer. */
+  httpStatus?: number | undefined;
+  /** In words for the log. */
+  detail?: string | undefined;
 }
 
 export interface GateOptions {
   environment: string;
   /** What the access token was asked for; named when access is refused. */
   scope: string | undefined;
-  maxConcurrency: number;
   retry: BackoffLimits;
   logger: Logger;
+  /** The lane's rate, as it is now. */
+  requestsPerSecond(): number;
   /** Milliseconds, monotonic. */
   now(): number;
   random(): number;
@@ -30,22 +45,25 @@ const ACCESS_REFUSED = new Set<ClosedReason>(["credentials_refused", "unauthoriz
 
 export function createGate(options: GateOptions): Gate {
   const { environment, scope, logger, now } = options;
-  const circuit = createCircuit(options.retry, options.random);
+  const circuit = createCircuit(options);
 
-  const announce = (before: Closure | undefined, httpStatus?: number): void => {
+  const announce = (before: Closure | undefined, { httpStatus, detail }: Why = {}): void => {
     const closure = circuit.closure();
     if (closure === undefined || closure.reason === before?.reason) return;
     const { reason } = closure;
     const details = {
       ...(httpStatus !== undefined && { httpStatus }),
+      ...(detail !== undefined && { detail }),
       ...(scope !== undefined && ACCESS_REFUSED.has(reason) && { scope }),
     };
     logger.warn({ environment, reason, ...details }, CLOSED_MESSAGES[reason]);
   };
 
   return {
-    allowed: () => circuit.allowed(options.maxConcurrency, now()),
     closure: () => circuit.closure(),
+    wait: () => circuit.wait(now()),
+    probing: (atLeast) => circuit.probing(now(), atLeast),
+    admits: (isProbe) => circuit.admits(isProbe, now()),
     succeeded() {
       const reopened = circuit.succeeded(now());
       if (reopened) logger.info({ environment }, "lane open again");
@@ -56,10 +74,10 @@ export function createGate(options: GateOptions): Gate {
       circuit.failed(reason, now());
       announce(before);
     },
-    close(reason, { wait, httpStatus } = {}) {
+    close(reason, why = {}) {
       const before = circuit.closure();
-      circuit.close(reason, now(), wait);
-      announce(before, httpStatus);
+      circuit.close(reason, now(), why.wait);
+      announce(before, why);
     },
   };
 }

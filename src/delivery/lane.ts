@@ -1,20 +1,13 @@
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
+import { createAnswerTable } from "./answer-table.ts";
 import { createBacklog } from "./backlog.ts";
 import type { ClosedReason } from "./circuit.ts";
 import type { Answer, Dialect, EntryOutcome, HttpSend } from "./dialects/dialect.ts";
 import { createGate } from "./gate.ts";
-import {
-  type Delivery,
-  finishEntries,
-  finishPart,
-  isSingle,
-  type Part,
-  partsOf,
-  splitPart,
-} from "./parts.ts";
+import { type Delivery, type Part, partsOf, splitPart } from "./parts.ts";
 import { type BackoffLimits, backoff } from "./retry.ts";
-import { createTokenBucket } from "./token-bucket.ts";
+import { createThrottle, type Flight } from "./throttle.ts";
 import type { IssuedToken, TokenSource } from "./token-source.ts";
 
 export type { Delivery, PartOutcome } from "./parts.ts";
@@ -58,6 +51,10 @@ export interface LaneState {
   waitingForRetry: number;
   /** Milliseconds since the epoch; `until`, when it will be tried again, is null if that is up to an operator. */
   closure: { reason: ClosedReason | "paused"; since: number; until: number | null } | null;
+  /** Requests that may be in flight now, by what the environment's answers say; `maxConcurrency` at most. */
+  concurrencyLimit: number;
+  /** The rate at which requests start now: this replica's quota, or less if the environment answers 429. 3 digits. */
+  requestsPerSecond: number;
 }
 
 /** The delivery machinery of one environment. */
@@ -93,14 +90,15 @@ const MAX_TIMER_MS = 1_000;
 export function createLane(options: LaneOptions): Lane {
   const { name, maxConcurrency, retry, tokens, dialect, events, logger, now, random } = options;
   const backlog = createBacklog(() => pump());
+  let quota = 0;
   const gate = createGate({
-    ...{ environment: name, scope: dialect.scope, maxConcurrency, retry, logger, now, random },
+    ...{ environment: name, scope: dialect.scope, retry, logger, now, random },
+    requestsPerSecond: () => quota,
   });
-  const bucket = createTokenBucket(0, now());
-  let inFlight = 0;
-  let controller = new AbortController();
+  const throttle = createThrottle({ gate, maxConcurrency, onRateWait: events.onRateWait, onGivenUp, now });
+  const applyAnswer = createAnswerTable({ backlog, gate, throttle, tokens, split, retryLater, now });
+  let resets = 0;
   let timer: NodeJS.Timeout | undefined;
-  let rateBlockedSince: number | undefined;
   let pausedSince: number | undefined;
   let idle: { promise: Promise<void>; resolve(): void } | undefined;
 
@@ -110,59 +108,56 @@ export function createLane(options: LaneOptions): Lane {
     timer = setTimeout(pump, Math.max(1, Math.min(milliseconds, MAX_TIMER_MS)));
   };
 
+  /** A closed lane is probed with a part that waits for its backoff if there is no other: its own backoff is the same wait. */
+  const hasPart = (): boolean => backlog.ready > 0 || (backlog.delayed > 0 && gate.closure() !== undefined);
+
   /** Starts all that may be started now, and sees to it that it is called again when more may be. */
   function pump(): void {
     clearTimeout(timer);
-    while (backlog.ready > 0 && !isStopped()) {
-      const at = now();
-      if (inFlight >= gate.allowed()) {
-        rateBlockedSince = undefined;
-        const until = gate.closure()?.until ?? at;
-        if (until > at) wakeIn(until - at);
-        return;
-      }
-      const wait = bucket.take(at);
+    while (hasPart() && !isStopped()) {
+      const wait = throttle.wait();
       if (wait > 0) {
-        rateBlockedSince ??= at;
         wakeIn(wait);
         return;
       }
-      events.onRateWait(rateBlockedSince === undefined ? 0 : (at - rateBlockedSince) / 1000);
-      rateBlockedSince = undefined;
-      const part = backlog.shift();
-      if (part !== undefined) void attempt(part, controller.signal);
+      const part = backlog.shift() ?? backlog.shiftDelayed();
+      if (part !== undefined) void attempt(throttle.start(part));
     }
   }
 
-  async function attempt(part: Part, signal: AbortSignal): Promise<void> {
-    inFlight++;
+  async function attempt(flight: Flight): Promise<void> {
+    const { part } = flight;
+    const { signal } = flight.controller;
     try {
       const result = await tokens.get();
       if (signal.aborted) return;
       if (!result.ok) {
-        const { refused, retryAfter: wait } = result;
-        gate.close(refused ? "credentials_refused" : "token_unavailable", wait === undefined ? {} : { wait });
+        const { refused, retryAfter: wait, detail } = result;
+        gate.close(refused ? "credentials_refused" : "token_unavailable", { wait, detail });
         backlog.pushFront(part);
-      } else if (isStopped() || inFlight > gate.allowed()) {
+      } else if (isStopped() || !throttle.admits(flight)) {
         // Much may have happened while the token was on its way.
         backlog.pushFront(part);
       } else {
-        await submit(part, result.token, signal);
+        await submit(flight, result.token);
       }
     } catch (error) {
       // Nothing above is expected to throw; a batch must not vanish if it does.
       logger.error({ environment: name, error: messageOf(error) }, "delivery attempt failed unexpectedly");
       if (!signal.aborted) retryLater(part);
     } finally {
-      inFlight--;
-      if (inFlight === 0) idle?.resolve();
+      throttle.end(flight);
+      if (throttle.inFlight === 0) idle?.resolve();
       pump();
     }
   }
 
-  async function submit(part: Part, token: IssuedToken, signal: AbortSignal): Promise<void> {
+  async function submit(flight: Flight, token: IssuedToken): Promise<void> {
+    const { part } = flight;
+    const { signal } = flight.controller;
     part.attempts++;
     const startedAt = now();
+    flight.sentAt = startedAt;
     let answer: Answer | undefined;
     try {
       answer = await dialect.submit(options.send, { ...part.slice, token: token.value }, signal);
@@ -173,96 +168,35 @@ export function createLane(options: LaneOptions): Lane {
     if (signal.aborted) return;
     // Entries may be refused without a request.
     const wasSent = answer?.httpStatus !== null;
-    if (wasSent) events.onAttempt(answer?.verdict.kind ?? "error", (now() - startedAt) / 1000);
+    if (wasSent) {
+      throttle.observe(flight, answer);
+      events.onAttempt(answer?.verdict.kind ?? "error", (now() - startedAt) / 1000);
+    }
     if (answer === undefined) {
       gate.failed("unavailable");
       retryLater(part);
     } else {
-      apply(part, answer, token);
+      applyAnswer(flight, answer, token);
     }
   }
 
-  /** The rows of the answer table. */
-  function apply(part: Part, answer: Answer, token: IssuedToken): void {
-    const { verdict } = answer;
-    const why = answer.httpStatus === null ? {} : { httpStatus: answer.httpStatus };
-    const isSecondUnauthorized = part.wasUnauthorized;
-    part.wasUnauthorized = verdict.kind === "unauthorized";
-    switch (verdict.kind) {
-      case "acknowledged":
-        reopen();
-        finishPart(part, answer, true);
-        break;
-      case "refused":
-        reopen();
-        if (isSingle(part)) finishPart(part, answer, false);
-        else split(part);
-        break;
-      case "entries":
-        applyEach(part, answer, verdict.outcomes);
-        break;
-      case "short":
-        notTaken(part);
-        break;
-      case "unauthorized":
-        tokens.invalidate(token);
-        backlog.pushFront(part);
-        if (isSecondUnauthorized) gate.close("unauthorized", why);
-        break;
-      case "misconfigured":
-        backlog.pushFront(part);
-        gate.close("misconfigured", why);
-        break;
-      case "unavailable":
-        if (verdict.retryAfter === undefined) {
-          gate.failed("unavailable");
-          retryLater(part);
-        } else {
-          backlog.pushFront(part);
-          gate.close("retry_after", { ...why, wait: verdict.retryAfter });
-        }
-    }
-  }
-
-  function applyEach(part: Part, answer: Answer, outcomes: readonly EntryOutcome[]): void {
-    if (outcomes.length !== part.slice.entries.length || outcomes.every((outcome) => outcome === "retry")) {
-      notTaken(part);
-      return;
-    }
-    reopen();
-    if (outcomes.every((outcome) => outcome === "taken")) {
-      finishPart(part, answer, true);
-    } else {
-      split(part, outcomes);
-      finishEntries(part, outcomes, answer);
-    }
-  }
-
-  /** Of many entries some may have been taken; of one, none was. An address that answers everything so is a wrong one. */
-  function notTaken(part: Part): void {
-    if (isSingle(part)) {
-      gate.failed("short_answers");
-      retryLater(part);
-    } else {
-      split(part);
-    }
+  function onGivenUp({ part, sentAt }: Flight): void {
+    if (sentAt !== undefined) events.onAttempt("error", (now() - sentAt) / 1000);
+    retryLater(part);
   }
 
   /** Its pieces go before the other batches of its partition. */
   function split(part: Part, outcomes?: readonly EntryOutcome[]): void {
-    const { signal } = controller;
+    const epoch = resets;
     splitPart(part, outcomes, (pieces) => {
-      if (signal.aborted) return;
+      if (epoch !== resets) return;
       for (const piece of pieces.reverse()) backlog.pushFront(piece);
       pump();
     });
   }
 
-  const retryLater = (part: Part): void => backlog.delay(part, backoff(part.attempts, retry, random));
-
-  function reopen(): void {
-    // The backoff of those that wait was for an outage that is over.
-    if (gate.succeeded()) backlog.releaseDelayed();
+  function retryLater(part: Part): void {
+    backlog.delay(part, backoff(part.attempts, retry, random));
   }
 
   function closureNow(): LaneState["closure"] {
@@ -281,7 +215,8 @@ export function createLane(options: LaneOptions): Lane {
       pump();
     },
     setShare(share) {
-      bucket.setRate(options.requestsPerSecond * share, now());
+      quota = options.requestsPerSecond * share;
+      throttle.setQuota(quota);
       pump();
     },
     pause() {
@@ -296,24 +231,25 @@ export function createLane(options: LaneOptions): Lane {
       pump();
     },
     reset() {
-      controller.abort();
-      controller = new AbortController();
+      resets++;
+      throttle.abort();
       backlog.clear();
       clearTimeout(timer);
-      rateBlockedSince = undefined;
     },
     wake: pump,
     drain() {
       clearTimeout(timer);
       idle ??= deferred();
-      if (inFlight === 0) idle.resolve();
+      if (throttle.inFlight === 0) idle.resolve();
       return idle.promise;
     },
     state: () => ({
       queued: backlog.ready,
-      inFlight,
+      inFlight: throttle.inFlight,
       waitingForRetry: backlog.delayed,
       closure: closureNow(),
+      concurrencyLimit: throttle.concurrencyLimit,
+      requestsPerSecond: Number(throttle.requestsPerSecond.toPrecision(3)),
     }),
   };
 }

@@ -20,8 +20,8 @@ export interface IssuedToken {
 
 export type TokenResult =
   | { ok: true; token: IssuedToken }
-  /** `refused`: the credentials are wrong. `retryAfter`: milliseconds for which the token server won't be asked. */
-  | { ok: false; refused: boolean; retryAfter?: number };
+  /** `refused`: the credentials are wrong. `detail`: why, where the dialect knows. `retryAfter`: milliseconds for which the token server won't be asked. */
+  | { ok: false; refused: boolean; retryAfter?: number; detail?: string };
 
 export interface TokenSource {
   /** The current token, fetched or refreshed when needed; at most one request is under way at any time. */
@@ -57,14 +57,18 @@ export function createTokenSource({ fetchToken, onRefresh, now }: TokenSourceOpt
       onRefresh("ok");
       return { ok: true, token: current.token };
     }
-    const { refused = false, retryAfter } = answer ?? {};
+    const { refused = false, retryAfter, detail } = answer ?? {};
     onRefresh(refused ? "refused" : "failed");
     if (retryAfter !== undefined) heldUntil = now() + retryAfter;
     if (current !== undefined && now() < current.expiresAt) {
       current.refreshAt = now() + EARLY_RETRY_MS;
       return { ok: true, token: current.token };
     }
-    return { ok: false, refused, ...(retryAfter !== undefined && { retryAfter }) };
+    return {
+      ...{ ok: false, refused },
+      ...(retryAfter !== undefined && { retryAfter }),
+      ...(detail !== undefined && { detail }),
+    };
   };
 
   const refreshOnce = (): Promise<TokenResult> => {

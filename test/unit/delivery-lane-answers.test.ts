@@ -34,7 +34,8 @@ describe("lane: acknowledged", () => {
     assert.equal(requests[0]?.key, batch.key);
     assert.equal(requests[0]?.body, batch.body.toString());
     assert.deepEqual(attempts, ["acknowledged"]);
-    assert.deepEqual(lane.state(), { queued: 0, inFlight: 0, waitingForRetry: 0, closure: null });
+    const { queued, inFlight, waitingForRetry, closure } = lane.state();
+    assert.deepEqual([queued, inFlight, waitingForRetry, closure], [0, 0, 0, null]);
   });
 
   test("any 2xx counts that says success and covers the entries, duplicates outside or inside the count", async (t) => {

@@ -7,6 +7,7 @@ import {
   createFixture,
   deferred,
   held,
+  inTurn,
   ok,
   type Reply,
   takeAll,
@@ -29,7 +30,8 @@ describe("lane: reset", () => {
     assert.ok(deliveries.every(({ outcomes }) => outcomes === undefined));
     assert.equal(fixture.requests.length, 3);
     assert.deepEqual(fixture.attempts, [], "an abort is no attempt's outcome");
-    assert.deepEqual(fixture.lane.state(), { queued: 0, inFlight: 0, waitingForRetry: 0, closure: null });
+    const { queued, inFlight, waitingForRetry, closure } = fixture.lane.state();
+    assert.deepEqual([queued, inFlight, waitingForRetry, closure], [0, 0, 0, null]);
   });
 
   test("also what waits for its backoff, for the quota, for a token or for the lane to open", async (t) => {
@@ -217,6 +219,17 @@ describe("lane: the unexpected", () => {
 });
 
 describe("lane: state", () => {
+  test("tells how many requests may be in flight and at what rate they start, to three digits", async (t) => {
+    const replies = inTurn({ status: 429, headers: { "retry-after": "1" } });
+    const fixture = createFixture(t, { requestsPerSecond: 100, share: 1 / 3, respond: replies });
+    // Twice 33.3 a second for an assumed latency of half a second, and one.
+    const { concurrencyLimit, requestsPerSecond } = fixture.lane.state();
+    assert.deepEqual([concurrencyLimit, requestsPerSecond], [35, 33.3]);
+    fixture.deliver(batchOf(1));
+    await fixture.settle();
+    assert.equal(fixture.lane.state().requestsPerSecond, 23.3, "seven tenths after a 429");
+  });
+
   test("tells what is queued, under way and waiting, and why and how long the lane is closed", async (t) => {
     const environment = held();
     const { deliver, settle, advance, lane } = createFixture(t, {
@@ -225,7 +238,14 @@ describe("lane: state", () => {
     });
     for (let index = 0; index < 5; index++) deliver(batchOf(1, { first: index }));
     await settle();
-    assert.deepEqual(lane.state(), { queued: 3, inFlight: 2, waitingForRetry: 0, closure: null });
+    const controls = { concurrencyLimit: 2, requestsPerSecond: 1e6 };
+    assert.deepEqual(lane.state(), {
+      ...controls,
+      queued: 3,
+      inFlight: 2,
+      waitingForRetry: 0,
+      closure: null,
+    });
     environment.waiting[0]?.give({ status: 500 });
     environment.waiting[1]?.give({ status: 429, headers: { "retry-after": "40" } });
     await settle();
@@ -233,6 +253,7 @@ describe("lane: state", () => {
     assert.equal(lane.state().waitingForRetry, 1);
     await advance(9_900, 100);
     assert.deepEqual(lane.state(), {
+      ...controls,
       queued: 5,
       inFlight: 0,
       waitingForRetry: 0,

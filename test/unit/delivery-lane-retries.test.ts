@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { Dialect, HttpSend, Verdict } from "../../src/delivery/dialects/dialect.ts";
+import { createTokenSource } from "../../src/delivery/token-source.ts";
 import {
   acceptance,
   batchOf,
@@ -66,17 +68,39 @@ describe("lane: try again later", () => {
     assert.equal(fixture.requests.length, 64);
     await fixture.advance(120_000, 500);
     const probes = fixture.requests.slice(64);
-    assert.ok(probes.length > 0 && probes.length < 20, `${probes.length} probes in two minutes`);
+    assert.ok(probes.length >= 100 && probes.length <= 121, `${probes.length} probes in two minutes`);
     assert.equal(new Set(probes.map(({ at }) => at)).size, probes.length);
     down = false;
-    // No probe is farther away than the cap.
+    // No probe is farther away than a second.
     const before = fixture.requests.length;
-    await fixture.advance(60_000, 50);
+    await fixture.advance(1_000, 50);
     assert.ok(deliveries.every(({ outcomes }) => outcomes?.[0]?.accepted));
     const recovery = fixture.requests.slice(before).map(({ at }) => at);
     assert.equal(recovery.length, 200);
     assert.ok((recovery.at(-1) ?? 0) - (recovery[0] ?? 0) <= 50, "all within one tick of the clock");
     assert.ok(fixture.logs.some(({ msg }) => msg === "lane open again"));
+  });
+});
+
+describe("lane: entries refused without a request", () => {
+  test("say nothing of the environment: a closed lane stays closed", async (t) => {
+    let submitted = 0;
+    const dialect: Dialect = {
+      maxEntries: 100,
+      scope: undefined,
+      requestToken: () => Promise.reject(new Error("the lane has its own token source")),
+      async submit() {
+        const verdict: Verdict = ++submitted <= 5 ? { kind: "unavailable" } : { kind: "refused" };
+        return { verdict, httpStatus: submitted <= 5 ? 503 : null, requestId: null };
+      },
+    };
+    const fixture = createFixture(t, { dialect });
+    const deliveries = Array.from({ length: 5 }, (_, index) => fixture.deliver(batchOf(1, { first: index })));
+    await fixture.settle();
+    assert.equal(fixture.lane.state().closure?.reason, "unavailable");
+    await fixture.advance(60_000, 100);
+    assert.ok(deliveries.every(({ outcomes }) => outcomes?.[0]?.accepted === false));
+    assert.equal(fixture.lane.state().closure?.reason, "unavailable");
   });
 });
 
@@ -231,6 +255,38 @@ describe("lane: no token", () => {
         assert.ok(deliveries.every(({ outcomes }) => outcomes?.[0]?.attempts === 1));
       });
     }
+  });
+
+  test("why there is none, or why the lane closes, is in the log where the dialect knows", async (t) => {
+    const detail = "the token_endpoint that the issuer gives is not https";
+    const dialect: Dialect = {
+      maxEntries: 100,
+      scope: undefined,
+      requestToken: async () => ({ ok: false, refused: true, httpStatus: 200, detail }),
+      submit: async () => ({
+        ...{ verdict: { kind: "misconfigured" }, httpStatus: 404, requestId: null },
+        detail: "no api_endpoint is given",
+      }),
+    };
+    const never: HttpSend = () => Promise.reject(new Error("this dialect asks nobody"));
+    const messages = (logs: Record<string, unknown>[]) =>
+      logs.map(({ reason, detail }) => ({ reason, detail }));
+    const refused = createFixture(t, {
+      dialect,
+      tokens: createTokenSource({
+        fetchToken: () => dialect.requestToken(never, new AbortController().signal),
+        onRefresh() {},
+        now: () => 0,
+      }),
+    });
+    refused.deliver(batchOf(1));
+    await refused.settle();
+    assert.deepEqual(messages(refused.logs), [{ reason: "credentials_refused", detail }]);
+    t.mock.timers.reset();
+    const lost = createFixture(t, { dialect });
+    lost.deliver(batchOf(1));
+    await lost.settle();
+    assert.deepEqual(messages(lost.logs), [{ reason: "misconfigured", detail: "no api_endpoint is given" }]);
   });
 
   test("logs never hold the secret, a token or a phone", async (t) => {

@@ -65,6 +65,12 @@ describe("token bucket", () => {
     );
   });
 
+  test("to ask how long it takes takes nothing", () => {
+    const bucket = createTokenBucket(10, 0);
+    assert.deepEqual([bucket.wait(0), bucket.wait(0), bucket.take(0)], [0, 0, 0]);
+    assert.deepEqual([bucket.wait(0), bucket.wait(50), bucket.take(100)], [100, 50, 0]);
+  });
+
   test("someone who takes whenever it says so gets the whole rate", () => {
     for (const rate of [0.5, 3, 100, 997, 10_000]) {
       const bucket = createTokenBucket(rate, 0);
