@@ -15,9 +15,9 @@ interface Run {
   peakMemory: number;
 }
 
-async function run(dead: string[]): Promise<Run> {
+async function run(partitions: number, dead: string[]): Promise<Run> {
   const environments = [...ALIVE, ...dead];
-  await using scenario = await createScenario({ partitions: 6, environments, requestsPerSecond: 100 });
+  await using scenario = await createScenario({ partitions, environments, requestsPerSecond: 100 });
   const { simulator } = scenario;
   for (const name of ALIVE) simulator.setFaults(name, { requestsPerSecond: 100, latencyMs: 100 });
   for (const name of dead) simulator.setFaults(name, { outage: true });
@@ -38,20 +38,21 @@ async function peakMemoryOf({ pid }: RelayProcess): Promise<number> {
   return Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)?.[1]) / 1024;
 }
 
-export async function measureIsolation(): Promise<Measurement[]> {
-  say(`isolation: ${EVENTS} events to two environments, without a third and with a dead one`);
-  const without = await run([]);
-  const withDead = await run(["us-west"]);
+export async function measureIsolation(partitions: number): Promise<Measurement[]> {
+  const topic = `${partitions} ${partitions === 1 ? "partition" : "partitions"}`;
+  say(`isolation, ${topic}: ${EVENTS} events to two environments, without a third and with a dead one`);
+  const without = await run(partitions, []);
+  const withDead = await run(partitions, ["us-west"]);
   const ratio = without.elapsed / withDead.elapsed;
   return [
     {
-      what: "throughput of two environments with a third dead, to that without it",
+      what: `throughput of two environments with a third dead, to that without it, ${topic}`,
       measured: ratio.toFixed(2),
       bar: "0.9 to 1.1",
       met: ratio >= 0.9 && ratio <= 1.1,
     },
     {
-      what: `peak memory with ${EVENTS} events pending for the dead one`,
+      what: `peak memory with ${EVENTS} events pending for the dead one, ${topic}`,
       measured: `${Math.round(withDead.peakMemory)} MiB`,
       bar: "under 286 MiB (300 MB)",
       met: withDead.peakMemory * 1.048576 < 300,

@@ -6,7 +6,7 @@ import { type Measurement, report, say } from "./report.ts";
 
 const BENCHES: Record<string, () => Promise<Measurement[]>> = {
   quota: async () => [...(await measureQuota(1)), ...(await measureQuota(3))],
-  isolation: measureIsolation,
+  isolation: async () => [...(await measureIsolation(6)), ...(await measureIsolation(1))],
 };
 
 const stopping = new AbortController();

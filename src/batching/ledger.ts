@@ -264,14 +264,23 @@ export function decodeLedger(
   }
 }
 
+type LedgerSpan = Pick<Readonly<LedgerBatch>, "first" | "last" | "splits">;
+
+/** Of all splits: they leave with their batch, but are in nobody's way before. */
+function splitBytes(spans: readonly LedgerSpan[], environmentCount: number): number {
+  const splits = spans.flatMap((span) => span.splits ?? []).filter((split) => split !== undefined);
+  if (splits.length === 0) return 0;
+  const each = splits.map((split) => 2 + encodeSplit(split).length);
+  return each.reduce((sum, bytes) => sum + bytes, environmentCount * (HASH_BYTES + VARINT_BYTES));
+}
+
 /**
  * The share of the ledger's room that these batches take, 0 to more than 1, counted as if every bitmap were at its
- * longest: acknowledgements that come later must never make a sealed ledger too long. Splits, which few batches have, aren't
- * counted.
+ * longest: acknowledgements that come later must never make a sealed ledger too long. Splits count as they are.
  */
 export function ledgerUsedRatio(
   base: number,
-  spans: readonly { readonly first: number; readonly last: number }[],
+  spans: readonly LedgerSpan[],
   environmentCount: number,
 ): number {
   let bytes = CHECKSUM_BYTES + 2 * VARINT_BYTES;
@@ -282,5 +291,6 @@ export function ledgerUsedRatio(
   }
   bytes += digestBytes(spans.length);
   bytes += (environmentCount + 1) * (HASH_BYTES + 2 * VARINT_BYTES + Math.ceil(spans.length / 8));
+  bytes += splitBytes(spans, environmentCount);
   return spans.length === 0 ? 0 : bytes / CAPACITY_BYTES;
 }

@@ -32,11 +32,12 @@ To send nothing to one environment for a while, and go on later:
   curl -X POST http://127.0.0.1:9464/environments/production/resume
 
 Opt-outs for it wait, and are sent after that; the other environments get theirs
-meanwhile, up to batching.maxPendingEntries in each partition. A pause holds for
-this one process, so ask every replica, and until it is resumed or the process
-ends: a relay that starts pauses nothing. With server.adminToken both take
-"Authorization: Bearer <token>". Without it callers on this machine need none,
-and if server.host isn't a loopback address, nobody can pause.
+meanwhile, up to batching.maxPendingEntries in each partition and 128 MiB of
+records in all. A pause holds for this one process, so ask every replica, and
+until it is resumed or the process ends: a relay that starts pauses nothing.
+With server.adminToken both take "Authorization: Bearer <token>". Without it
+callers on this machine need none, and if server.host isn't a loopback address,
+nobody can pause.
 
 SIGTERM or Ctrl-C ends it in order, within half a minute: requests under way
 are finished, offsets committed, the group left. A second one, or kill -9, ends

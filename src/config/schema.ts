@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { DialectDefinition, EnvironmentInputOf, EnvironmentOf } from "../delivery/dialects/dialect.ts";
 import { dialects } from "../delivery/dialects/index.ts";
+import { whicheverIsMeant } from "./choice.ts";
 import { environmentKeys } from "./environment-keys.ts";
 import {
   bothOrNeither,
@@ -42,24 +43,24 @@ const ssl = z
 
 const saslMechanisms = ["plain", "scram-sha-256", "scram-sha-512", "oauthbearer"] as const;
 
-const sasl = z.discriminatedUnion(
-  "mechanism",
-  [
-    z.strictObject({
-      mechanism: oneOf(["plain", "scram-sha-256", "scram-sha-512"]),
-      username: name("a user name"),
-      password: secret(),
-    }),
-    z.strictObject({
-      mechanism: z.literal("oauthbearer"),
-      tokenUrl: httpUrl({ example: "https://login.example.com/oauth2/token", base: false }),
-      clientId: name("a client id"),
-      clientSecret: secret(),
-      scope: name("a scope").exactOptional(),
-    }),
-  ],
-  { error: `expected one of: ${saslMechanisms.join(", ")}` },
-);
+const saslOptions = [
+  z.strictObject({
+    mechanism: oneOf(["plain", "scram-sha-256", "scram-sha-512"]),
+    username: name("a user name"),
+    password: secret(),
+  }),
+  z.strictObject({
+    mechanism: z.literal("oauthbearer"),
+    tokenUrl: httpUrl({ example: "https://login.example.com/oauth2/token", base: false }),
+    clientId: name("a client id"),
+    clientSecret: secret(),
+    scope: name("a scope").exactOptional(),
+  }),
+] as const;
+
+const sasl = z
+  .discriminatedUnion("mechanism", saslOptions, { error: `expected one of: ${saslMechanisms.join(", ")}` })
+  .superRefine(whicheverIsMeant("mechanism", saslOptions), evenIfFaulty);
 
 const kafka = z.strictObject({
   brokers: z
@@ -146,7 +147,9 @@ const batching = z
       .describe("Size of one request's body."),
     maxPendingEntries: whole(1, 1_000_000)
       .default(50_000)
-      .describe("Entries of one partition held in memory before it pauses; not less than maxEntries."),
+      .describe(
+        "Events of one partition held in memory before it pauses, if 128 MiB of records, shared by the partitions of a process, aren't reached before; not less than maxEntries.",
+      ),
   })
   .superRefine(({ maxEntries, maxPendingEntries }, context) => {
     if (!(maxPendingEntries < maxEntries)) return;
@@ -168,14 +171,13 @@ function environmentOf(definitions: readonly DialectDefinition[]): z.ZodType {
   const names = definitions.map(({ name }) => name);
   const objectOf = ({ keys }: DialectDefinition, dialect: z.ZodType<string>) =>
     z.strictObject({ ...environmentKeys, dialect: dialect.describe("The API that it speaks."), ...keys });
-  return z.discriminatedUnion(
-    "dialect",
-    [
-      objectOf(first, z.literal(first.name).default(first.name)),
-      ...others.map((each) => objectOf(each, z.literal(each.name))),
-    ],
-    { error: `expected one of: ${names.join(", ")}` },
-  );
+  const options = [
+    objectOf(first, z.literal(first.name).default(first.name)),
+    ...others.map((each) => objectOf(each, z.literal(each.name))),
+  ] as const;
+  return z
+    .discriminatedUnion("dialect", options, { error: `expected one of: ${names.join(", ")}` })
+    .superRefine(whicheverIsMeant("dialect", options, environmentKeys), evenIfFaulty);
 }
 
 const environmentsOf = <Definition extends DialectDefinition>(definitions: readonly Definition[]) =>

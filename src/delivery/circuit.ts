@@ -1,9 +1,13 @@
 import { type BackoffLimits, backoff } from "./retry.ts";
 
+/** What closes a lane only if it comes again and again. */
+export type FailureReason = "unavailable" | "short_answers" | "entries_failed";
+
 /** Why a lane is closed. */
 export type ClosedReason =
   | "unavailable"
   | "short_answers"
+  | "entries_failed"
   | "retry_after"
   | "token_unavailable"
   | "credentials_refused"
@@ -12,7 +16,7 @@ export type ClosedReason =
 
 export interface Closure {
   reason: ClosedReason;
-  /** Milliseconds of the given clock: when the lane was last open, and when it will be probed. */
+  /** Milliseconds of the given clock: when the lane was last open, and when it will be probed (again). */
   since: number;
   until: number;
 }
@@ -29,26 +33,32 @@ const MIN_PROBE_INTERVAL_MS = 1_000;
 /**
  * A lane's circuit. Pure: clock and randomness are arguments.
  *
- *   open ── failures in a row, Retry-After, 401/403 … ──► closed ── `until` passes ──► probing (one request)
- *     ▲                                                   │  ▲                          │   │
- *     │                                                   │  └─ failure: for longer ────┘   │
- *     └──────────────── any answer about entries ─────────┴─────────────────────────────────┘
+ *   open ── failures in a row, Retry-After, ──► closed ── `until` passes ──► probing ──┐ unanswered for a probe interval,
+ *     ▲     401, 403, all hangs …               │  ▲                          │   │ ▲  │ or ended without a word on the
+ *     │                                         │  └─ failure: for longer ────┘   │ └──┘ environment: another probe
+ *     └──────────── any answer about entries ───┴─────────────────────────────────┘
+ *
+ * How long a failure closes it: by the configured backoff if it takes people to mend it. What time heals by itself (no answer,
+ * 5xx, no token) is probed at least every min(maxBackoff, max(1 s, what costs a twentieth of the rate)): an opt-out must not
+ * wait for an outage that is over. Probes are single requests; the throttle has a few of them in flight at most.
  *
  * An answer to a request that was under way when the environment asked to wait doesn't reopen the lane: it would be asked
- * again before the time it named. A probe that hangs is followed by another after a probe interval.
+ * again before the time it named.
  */
 export interface Circuit {
   closure(): Closure | undefined;
   /** Milliseconds until a request may start; 0 if the lane is open or a probe is due. */
   wait(now: number): number;
-  /** A probe starts. The next one isn't due for `atLeast` milliseconds. */
+  /** A probe starts. The next one isn't due for `atLeast` milliseconds, unless this one ends before. */
   probing(now: number, atLeast: number): void;
+  /** The last probe that started has ended, whatever came of it. */
+  probeEnded(): void;
   /** Whether a request that was allowed to start, as a probe or not, may still be sent. */
   admits(isProbe: boolean, now: number): boolean;
   /** The environment answered about the entries. True if that reopened the lane. */
   succeeded(now: number): boolean;
   /** One attempt failed in a way that time may heal. */
-  failed(reason: "unavailable" | "short_answers", now: number): void;
+  failed(reason: FailureReason, now: number): void;
   /** Closes at once: for `wait` milliseconds if given, else by backoff. */
   close(reason: ClosedReason, now: number, wait?: number): void;
 }
@@ -87,10 +97,13 @@ export function createCircuit({ retry, requestsPerSecond, random }: CircuitOptio
   };
 
   return {
-    closure: () => closure,
+    closure: () => closure && { ...closure, until: Math.max(closure.until, nextProbeAt) },
     wait: (now) => (closure === undefined ? 0 : Math.max(0, closure.until - now, nextProbeAt - now)),
     probing(now, atLeast) {
       nextProbeAt = now + Math.max(probeInterval(), atLeast);
+    },
+    probeEnded() {
+      nextProbeAt = Number.NEGATIVE_INFINITY;
     },
     admits: (isProbe, now) => closure === undefined || (isProbe && now >= heldUntil),
     succeeded(now) {
@@ -115,6 +128,8 @@ export const CLOSED_MESSAGES: Record<ClosedReason, string> = {
     "lane closed: the environment doesn't answer or answers with errors; it is retried without end",
   short_answers:
     "lane closed: the environment answers with success but doesn't say that it took the entries; check that baseUrl of this environment is the API's address",
+  entries_failed:
+    "lane closed: the environment answers, but takes none of the entries; look at the do-not-call list itself: whether it is active, full or busy",
   retry_after: "lane closed: the environment asked to wait",
   token_unavailable: "lane closed: the token server doesn't give a token; it is retried without end",
   credentials_refused:

@@ -6,8 +6,9 @@
  * manner of Vector's adaptive request concurrency, in windows of a few answers:
  *
  * - no answer, 503 or 504: a tenth less, once for what was sent under the same limit;
- * - slower than it used to be: three tenths less, as a trial. If that makes it faster, there was a queue, and it stays so; if
- *   not, this is how slow it is now, the trial is undone, and the law is asked again;
+ * - slower than it used to be, though the limit is what held requests back: three tenths less, as a trial. If that makes it
+ *   faster, there was a queue, and it stays so; if not, this is how slow it is now, the trial is undone, and the law is asked
+ *   again;
  * - else, and only if the limit is what held requests back: a little more.
  */
 export interface Concurrency {
@@ -39,6 +40,8 @@ const TRIAL = 0.7;
 /** Slower than it used to be: by half, and by more than a busy machine's own delays. */
 const SLOW = { factor: 1.5, moreMs: 25 };
 const GROWTH = 0.1;
+/** Share of what the law says: so few in flight make no queue. */
+const FEW = 0.25;
 /** Weight of a window in what is taken for the usual latency. */
 const DRIFT = 0.2;
 /** Answers in a window: as many as may be in flight, within these bounds. */
@@ -85,8 +88,11 @@ export function createConcurrency(max: number): Concurrency {
 
   function whenSlow(latency: number, now: number): void {
     const inFlight = Math.min(limit, window.peak);
-    if (inFlight <= 1) {
+    if (inFlight <= 1 || (!window.heldBack && inFlight <= FEW * seed())) {
       rebase(latency, limit);
+    } else if (!window.heldBack) {
+      // A limit that nothing came up against doesn't tell how many are too many; if there is a queue that grows, something will.
+      isSteady = false;
     } else if (isSteady) {
       const to = within(inFlight * TRIAL);
       trial = { latency, limit, ratio: to / inFlight };

@@ -4,7 +4,7 @@ import type { AnyEnvironment, Dialect, DialectDefinition } from "./dialects/dial
 import { dialects as builtIn } from "./dialects/index.ts";
 import { createHttpClient } from "./http.ts";
 import { createLane, type Lane, type LaneEvents } from "./lane.ts";
-import { createTokenSource, type TokenOutcome } from "./token-source.ts";
+import { createTokenSource, MAX_TOKEN_REQUESTS, type TokenOutcome } from "./token-source.ts";
 
 export interface EnvironmentOptions {
   config: AnyEnvironment;
@@ -26,12 +26,13 @@ export interface Environment {
 export function createEnvironment(options: EnvironmentOptions): Environment {
   const { config, events, logger, maySend } = options;
   const dialect = createDialect(options);
-  // One socket more than the requests, so that a token is never waiting behind them.
-  const client = createHttpClient({ connections: config.maxConcurrency + 1, timeout: config.requestTimeout });
+  // More sockets than the requests need, so that a token is never waiting behind them.
+  const connections = config.maxConcurrency + MAX_TOKEN_REQUESTS;
+  const client = createHttpClient({ connections, timeout: config.requestTimeout });
   const closing = new AbortController();
   const now = () => performance.now();
   const tokens = createTokenSource({
-    fetchToken: () => dialect.requestToken(client.send, closing.signal),
+    fetchToken: (signal) => dialect.requestToken(client.send, AbortSignal.any([closing.signal, signal])),
     onRefresh: events.onTokenRefresh,
     now,
   });

@@ -1,5 +1,11 @@
 import type { Logger } from "../observability/logger.ts";
-import { CLOSED_MESSAGES, type ClosedReason, type Closure, createCircuit } from "./circuit.ts";
+import {
+  CLOSED_MESSAGES,
+  type ClosedReason,
+  type Closure,
+  createCircuit,
+  type FailureReason,
+} from "./circuit.ts";
 import type { BackoffLimits } from "./retry.ts";
 
 /** A lane's circuit on a real clock, which tells the log when it closes, for what reason, and when it opens again. */
@@ -7,13 +13,15 @@ export interface Gate {
   closure(): Closure | undefined;
   /** Milliseconds until a request may start; 0 if the lane is open or a probe is due. */
   wait(): number;
-  /** A probe starts. The next one isn't due for `atLeast` milliseconds, unless it fails. */
+  /** A probe starts. The next one isn't due for `atLeast` milliseconds, unless this one ends before. */
   probing(atLeast: number): void;
+  /** The last probe that started has ended, whatever came of it. */
+  probeEnded(): void;
   /** Whether a request that was allowed to start, as a probe or not, may still be sent. */
   admits(isProbe: boolean): boolean;
   /** The environment answered about the entries. True if that reopened the lane. */
   succeeded(): boolean;
-  failed(reason: "unavailable" | "short_answers"): void;
+  failed(reason: FailureReason): void;
   close(reason: ClosedReason, why?: Why): void;
 }
 
@@ -63,6 +71,7 @@ export function createGate(options: GateOptions): Gate {
     closure: () => circuit.closure(),
     wait: () => circuit.wait(now()),
     probing: (atLeast) => circuit.probing(now(), atLeast),
+    probeEnded: circuit.probeEnded,
     admits: (isProbe) => circuit.admits(isProbe, now()),
     succeeded() {
       const reopened = circuit.succeeded(now());

@@ -26,6 +26,8 @@ export interface LaneEvents {
   onAttempt(outcome: AttemptOutcome, seconds: number): void;
   /** Seconds that an attempt waited for the rate limit. */
   onRateWait(seconds: number): void;
+  /** What must not happen: an answer couldn't be dealt with. Only a restart puts that right. */
+  onDefect(error: unknown): void;
 }
 
 export interface LaneOptions {
@@ -176,7 +178,12 @@ export function createLane(options: LaneOptions): Lane {
       gate.failed("unavailable");
       retryLater(part);
     } else {
-      applyAnswer(flight, answer, token);
+      try {
+        applyAnswer(flight, answer, token);
+      } catch (error) {
+        // The part may have ended already: to send it again could repeat or skip what its batch has done.
+        events.onDefect(error);
+      }
     }
   }
 

@@ -19,7 +19,7 @@ export interface PartOutcome extends EntryRange {
   detail: string | null;
   /** Milliseconds since the epoch. */
   answeredAt: number;
-  /** Requests that carried exactly these entries. */
+  /** Requests for these entries since they were last split off; 0 if none was made. */
   attempts: number;
 }
 
@@ -30,8 +30,8 @@ export interface Delivery {
   /** How far the environment is with it, as the ledger has it. */
   split: Split;
   /**
-   * The split has changed. With `recorded`, pieces of it wait: they are sent once that is called, when the ledger has the
-   * split. Else a crash could send the whole again, and entries twice under different keys.
+   * The split has changed. With `recorded`, pieces of it wait: they are sent once that is called, when a ledger with the
+   * split is committed. Else a crash could send the whole again, and entries twice under different keys.
    */
   onSplit(split: Split, recorded?: () => void): void;
   /**
@@ -54,17 +54,20 @@ export interface Part extends Readonly<EntryRange> {
   readonly job: Job;
   readonly slice: Slice;
   attempts: number;
-  /** The last answer was a 401; a second one in a row is taken as a refusal of the credentials. */
-  wasUnauthorized: boolean;
+  /** Answers that said of all its entries that they weren't taken. */
+  failures: number;
+  /** Others of the same request were taken, so that it is these entries that are at fault, not the environment. */
+  readonly isSuspect: boolean;
 }
 
-const partOf = (job: Job, { from, to }: EntryRange): Part => ({
+const partOf = (job: Job, { from, to }: EntryRange, isSuspect = false): Part => ({
   job,
   from,
   to,
   slice: sliceOf(job.scope, job.batch, from, to),
   attempts: 0,
-  wasUnauthorized: false,
+  failures: 0,
+  isSuspect,
 });
 
 const sizeOf = ({ from, to }: EntryRange): number => to - from;
@@ -101,26 +104,23 @@ export function splitPart(
   recorded: (parts: Part[]) => void,
 ): void {
   const { job, from } = part;
-  const by: Split =
-    outcomes === undefined ? ["pending", "pending"] : splitByOutcome<EntryOutcome>(outcomes, "taken");
-  const pieces = pendingPieces(by, sizeOf(part)).filter((piece) => outcomes?.[piece.from] !== "refused");
+  const kinds = outcomes?.map(({ kind }) => kind);
+  const by: Split = kinds === undefined ? ["pending", "pending"] : splitByOutcome(kinds, "taken");
+  const isSuspect = part.isSuspect || kinds?.includes("taken") === true;
+  const pieces = pendingPieces(by, sizeOf(part)).filter((piece) => kinds?.[piece.from] !== "refused");
   setSplit(part, by);
   if (pieces.length === 0) job.onSplit(job.split);
-  else job.onSplit(job.split, () => recorded(shifted(pieces, from).map((piece) => partOf(job, piece))));
+  else {
+    job.onSplit(job.split, () =>
+      recorded(shifted(pieces, from).map((piece) => partOf(job, piece, isSuspect))),
+    );
+  }
 }
 
-const addOutcome = (part: Part, range: EntryRange, answer: Answer, accepted: boolean): void => {
-  const { job, attempts } = part;
-  const { httpStatus, requestId, detail = null } = answer;
-  job.outcomes.push({
-    ...range,
-    accepted,
-    httpStatus,
-    requestId,
-    detail: accepted ? null : detail,
-    answeredAt: Date.now(),
-    attempts,
-  });
+type Said = Pick<PartOutcome, "accepted" | "httpStatus" | "requestId" | "detail" | "attempts">;
+
+const addOutcome = ({ job }: Part, range: EntryRange, said: Said): void => {
+  job.outcomes.push({ ...range, ...said, answeredAt: Date.now() });
   job.left -= sizeOf(range);
 };
 
@@ -130,8 +130,10 @@ const endIfDone = ({ job }: Part): void => {
 
 /** Records the environment's last word on all entries of a part, and hands over the outcomes when no entry is left. */
 export function finishPart(part: Part, answer: Answer, accepted: boolean): void {
-  const { job, from, to } = part;
-  addOutcome(part, { from, to }, answer, accepted);
+  const { job, from, to, attempts } = part;
+  const { httpStatus, requestId } = answer;
+  const detail = accepted ? null : (answer.detail ?? null);
+  addOutcome(part, { from, to }, { accepted, httpStatus, requestId, detail, attempts });
   if (accepted && job.split !== "pending") {
     setSplit(part, "acknowledged");
     job.onSplit(job.split);
@@ -141,13 +143,19 @@ export function finishPart(part: Part, answer: Answer, accepted: boolean): void 
 
 /** Records what was said of those entries that needn't be sent again. */
 export function finishEntries(part: Part, outcomes: readonly EntryOutcome[], answer: Answer): void {
-  for (let start = 0; start < outcomes.length; ) {
-    const outcome = outcomes[start];
-    let end = start + 1;
-    while (end < outcomes.length && outcomes[end] === outcome) end++;
-    const range = { from: part.from + start, to: part.from + end };
-    if (outcome !== "retry") addOutcome(part, range, answer, outcome === "taken");
-    start = end;
-  }
+  const { attempts } = part;
+  const { httpStatus, requestId } = answer;
+  outcomes.forEach((outcome, index) => {
+    if (outcome.kind === "retry") return;
+    const range = { from: part.from + index, to: part.from + index + 1 };
+    const isUnsent = outcome.kind === "refused" && !outcome.sent;
+    addOutcome(part, range, {
+      accepted: outcome.kind === "taken",
+      detail: outcome.kind === "refused" ? outcome.detail : null,
+      ...(isUnsent
+        ? { httpStatus: null, requestId: null, attempts: 0 }
+        : { httpStatus, requestId, attempts }),
+    });
+  });
   endIfDone(part);
 }

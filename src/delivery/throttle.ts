@@ -29,7 +29,7 @@ export interface Throttle {
   end(flight: Flight): void;
   /** The lane, closed for so many milliseconds, is open again, for the environment dealt with this flight. */
   reopened(by: Flight, closedFor: number): void;
-  /** Aborts all that is in flight. */
+  /** Aborts all that is in flight, and forgets it at once. */
   abort(): void;
   setQuota(requestsPerSecond: number): void;
   readonly inFlight: number;
@@ -53,8 +53,11 @@ export interface ThrottleOptions {
 const MAX_PROBES = 4;
 /** What isn't answered for so long, and so many times the last latency, hangs. */
 const HANGS = { afterMs: 1_500, latencies: 8 };
-/** A further probe is sent when one isn't answered for so many times the last latency, or for the gate's probe interval. */
-const PROBE_LATENCIES = 2;
+/**
+ * A further probe is sent when one isn't answered for so many times the last latency, or for the gate's probe interval. The
+ * last answer before an outage may have been a very slow one, so that says no more than this much.
+ */
+const PROBE_AGAIN = { latencies: 2, atMostMs: 3_000 };
 
 export function createThrottle(options: ThrottleOptions): Throttle {
   const { gate, maxConcurrency, now } = options;
@@ -85,19 +88,19 @@ export function createThrottle(options: ThrottleOptions): Throttle {
     return 0;
   }
 
+  const probes = (): Flight[] => [...flights].filter(({ isProbe }) => isProbe);
+
   /** What a probe may take the place of. Of the probes one is always left alone: the environment may have become slow. */
   function replaceable(at: number): Flight | undefined {
-    const all = [...flights];
-    const probes = all.filter(({ isProbe }) => isProbe);
-    if (probes.length < MAX_PROBES) {
-      const other = all.find(({ isProbe, sentAt = at }) => !isProbe && at - sentAt >= hangTime());
+    const all = probes();
+    if (all.length < MAX_PROBES) {
+      const other = [...flights].find(({ isProbe, sentAt = at }) => !isProbe && at - sentAt >= hangTime());
       if (other !== undefined) return other;
     }
-    return probes.length > 1 ? probes.at(-1) : undefined;
+    return all.length > 1 ? all.at(-1) : undefined;
   }
 
-  const needsPlace = (): boolean =>
-    flights.size >= maxConcurrency || [...flights].filter(({ isProbe }) => isProbe).length >= MAX_PROBES;
+  const needsPlace = (): boolean => flights.size >= maxConcurrency || probes().length >= MAX_PROBES;
 
   function untilAllowed(at: number): number {
     const isProbe = gate.closure() !== undefined;
@@ -131,7 +134,7 @@ export function createThrottle(options: ThrottleOptions): Throttle {
       rateBlockedSince = undefined;
       const isProbe = gate.closure() !== undefined;
       if (isProbe) {
-        gate.probing(PROBE_LATENCIES * lastLatency);
+        gate.probing(Math.min(PROBE_AGAIN.atMostMs, PROBE_AGAIN.latencies * lastLatency));
         const other = needsPlace() ? replaceable(at) : undefined;
         if (other !== undefined) giveUp(other);
       }
@@ -157,7 +160,11 @@ export function createThrottle(options: ThrottleOptions): Throttle {
         pace.throttled(sentAt, at);
       }
     },
-    end: (flight) => flights.delete(flight),
+    end(flight) {
+      // The next one waits for the last of them only.
+      if (flight.isProbe && probes().at(-1) === flight) gate.probeEnded();
+      flights.delete(flight);
+    },
     reopened(by, closedFor) {
       const at = now();
       pace.resumed(closedFor, at);
@@ -168,6 +175,9 @@ export function createThrottle(options: ThrottleOptions): Throttle {
     },
     abort() {
       for (const { controller } of flights) controller.abort();
+      // They end when they like: nothing of what starts now may depend on them.
+      flights.clear();
+      gate.probeEnded();
       rateBlockedSince = undefined;
     },
     setQuota(requestsPerSecond) {

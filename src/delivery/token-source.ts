@@ -10,6 +10,10 @@ const MAX_LIFETIME_MS = 24 * 60 * 60_000;
 const MIN_USE_MS = 1_000;
 /** A failed early refresh is tried again after this long; the old token is still good meanwhile. */
 const EARLY_RETRY_MS = 5_000;
+/** A request that isn't answered for so long may hang: nobody waits for it any longer, and whoever comes sends another. */
+const HANG_MS = 1_500;
+/** Requests under way at most. The first may take all the time that a request has, or a slow server would never be heard out. */
+export const MAX_TOKEN_REQUESTS = 3;
 
 export type TokenOutcome = "ok" | "refused" | "failed";
 
@@ -24,15 +28,18 @@ export type TokenResult =
   | { ok: false; refused: boolean; retryAfter?: number; detail?: string };
 
 export interface TokenSource {
-  /** The current token, fetched or refreshed when needed; at most one request is under way at any time. */
+  /**
+   * The current token, fetched or refreshed when needed. At most one request is under way at any time, but for those that
+   * hang. Settles within a hang time (1.5 s).
+   */
   get(): Promise<TokenResult>;
   /** Says that the environment didn't accept this token. Of many who say so of the same one, the first counts. */
   invalidate(token: IssuedToken): void;
 }
 
 export interface TokenSourceOptions {
-  /** May reject on transport failure. Has to settle: nobody gets a token meanwhile. */
-  fetchToken(): Promise<TokenAnswer>;
+  /** May reject on transport failure. `signal`: another request has taken its place. */
+  fetchToken(signal: AbortSignal): Promise<TokenAnswer>;
   onRefresh(outcome: TokenOutcome): void;
   /** Milliseconds, monotonic. */
   now(): number;
@@ -40,28 +47,32 @@ export interface TokenSourceOptions {
 
 export function createTokenSource({ fetchToken, onRefresh, now }: TokenSourceOptions): TokenSource {
   let current: Held | undefined;
-  let pending: Promise<TokenResult> | undefined;
+  /** The oldest first. */
+  const underWay: TokenRequest[] = [];
   /** What the token server itself asked for: no request before. */
   let heldUntil = Number.NEGATIVE_INFINITY;
 
-  const refresh = async (): Promise<TokenResult> => {
+  const refresh = async (signal: AbortSignal): Promise<TokenResult> => {
     const requestedAt = now();
     let answer: TokenAnswer | undefined;
     try {
-      answer = await fetchToken();
+      answer = await fetchToken(signal);
     } catch {
       // A transport failure: as good as "not now".
     }
+    if (signal.aborted) answer = undefined;
     if (answer?.ok) {
       current = holdFrom(answer.token, requestedAt, now());
       onRefresh("ok");
+      // Whoever waits for them gets this token.
+      for (const { controller } of underWay) if (controller.signal !== signal) controller.abort();
       return { ok: true, token: current.token };
     }
     const { refused = false, retryAfter, detail } = answer ?? {};
     onRefresh(refused ? "refused" : "failed");
     if (retryAfter !== undefined) heldUntil = now() + retryAfter;
     if (current !== undefined && now() < current.expiresAt) {
-      current.refreshAt = now() + EARLY_RETRY_MS;
+      if (!signal.aborted) current.refreshAt = now() + EARLY_RETRY_MS;
       return { ok: true, token: current.token };
     }
     return {
@@ -71,11 +82,23 @@ export function createTokenSource({ fetchToken, onRefresh, now }: TokenSourceOpt
     };
   };
 
-  const refreshOnce = (): Promise<TokenResult> => {
-    pending ??= refresh().finally(() => {
-      pending = undefined;
+  const start = (): TokenRequest => {
+    if (underWay.length >= MAX_TOKEN_REQUESTS) underWay.splice(1, 1)[0]?.controller.abort();
+    const controller = new AbortController();
+    const result = refresh(controller.signal).finally(() => {
+      const index = underWay.indexOf(request);
+      if (index >= 0) underWay.splice(index, 1);
     });
-    return pending;
+    const request: TokenRequest = { startedAt: now(), controller, result };
+    underWay.push(request);
+    return request;
+  };
+
+  const fresh = (): Promise<TokenResult> => {
+    const newest = underWay.at(-1);
+    const isNew = newest !== undefined && now() - newest.startedAt < HANG_MS;
+    const { startedAt, result } = isNew ? newest : start();
+    return within(startedAt + HANG_MS - now(), result);
   };
 
   return {
@@ -83,16 +106,36 @@ export function createTokenSource({ fetchToken, onRefresh, now }: TokenSourceOpt
       const at = now();
       const isHeld = at < heldUntil;
       if (current === undefined || at >= current.expiresAt) {
-        return isHeld ? { ok: false, refused: false, retryAfter: heldUntil - at } : refreshOnce();
+        return isHeld ? { ok: false, refused: false, retryAfter: heldUntil - at } : fresh();
       }
       // Early: whoever comes meanwhile uses the token that is still good.
-      if (at >= current.refreshAt && !isHeld) void refreshOnce();
+      if (at >= current.refreshAt && !isHeld && underWay.length === 0) start();
       return { ok: true, token: current.token };
     },
     invalidate(token) {
       if (current?.token === token) current = undefined;
     },
   };
+}
+
+interface TokenRequest {
+  startedAt: number;
+  controller: AbortController;
+  /** Never rejects. */
+  result: Promise<TokenResult>;
+}
+
+/** The result, or that there is none now, once so many milliseconds have passed. */
+async function within(milliseconds: number, result: Promise<TokenResult>): Promise<TokenResult> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<TokenResult>((resolve) => {
+    timer = setTimeout(resolve, milliseconds, { ok: false, refused: false });
+  });
+  try {
+    return await Promise.race([result, tooLate]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 interface Held {

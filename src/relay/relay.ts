@@ -101,6 +101,11 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
           metrics.deliveryAttempts.inc({ ...labels, outcome });
           metrics.deliverySeconds.observe(labels, seconds);
         },
+        onDefect(error) {
+          const { name } = environment;
+          const what = `An answer of the environment ${name} couldn't be dealt with: ${messageOf(error)}.`;
+          fail(new OptoutError("internal", `${what} The process ends so that it can be started afresh.`));
+        },
         onRateWait: (seconds) => metrics.rateLimitWaitSeconds.observe(labels, seconds),
         onTokenRefresh: (outcome) => metrics.tokenRefreshes.inc({ ...labels, outcome }),
       },

@@ -9,13 +9,12 @@ export interface Room {
   remove(record: SourceRecord): void;
 }
 
-/** Of one partition at most, and of all that a process owns together: one that owns many gives each less. */
-const PARTITION_BYTES = 32 * 1024 * 1024;
+/** Of all that a process owns: each partition gets the same part of it. */
 const PROCESS_BYTES = 128 * 1024 * 1024;
 
 /** Bytes of unsettled records that each partition may hold in a process that owns so many. */
 export const pendingBytesOfEach = (ownedPartitions: number): number =>
-  Math.min(PARTITION_BYTES, PROCESS_BYTES / Math.max(1, ownedPartitions));
+  PROCESS_BYTES / Math.max(1, ownedPartitions);
 
 /** What a record costs besides its own bytes, as measured: its event, its entry, its share of a batch and its objects. */
 const RECORD_OVERHEAD_BYTES = 900;

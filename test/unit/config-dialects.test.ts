@@ -80,6 +80,53 @@ test("a dialect that there isn't is refused with those there are", () => {
   );
 });
 
+test("with a dialect that there isn't, the other mistakes of the environment are told too", () => {
+  const environment = compliance({
+    ...{ dialect: "fax", name: "two words", baseUrl: undefined, requestsPerSecond: "many" },
+    ...{ retry: { initialBackoff: "10s", maxBackoff: "1s", backof: 1 }, groupID: 42, tenantId: "t" },
+  });
+  const known = "expected one of: compliance-dnc, admin-dnc-groups";
+  assert.deepEqual(problemsOf(environment).sort(), [
+    'environments[0].baseUrl is missing: expected an http:// or https:// URL such as "https://api.nice.incontact.com"',
+    `environments[0].dialect = "fax": ${known}`,
+    "environments[0].groupID = 42: unknown key; did you mean groupId?",
+    'environments[0].name = "two words": expected a short name of letters, digits, - and _ (at most 63, the first a letter or digit)',
+    'environments[0].requestsPerSecond = "many": expected a number from 0.01 to 10000',
+    "environments[0].retry.backof = 1: unknown key; did you mean maxBackoff?",
+    'environments[0].retry.maxBackoff = "1s": expected at least retry.initialBackoff (10s)',
+  ]);
+  assert.deepEqual(problemsOf(admin({ dialect: "admin-dnc-group", auth: { accessKeySecret: 5 } })), [
+    `environments[0].dialect = "admin-dnc-group": ${known}`,
+  ]);
+});
+
+test("the mistakes of every environment are told at once", () => {
+  const environments = [
+    compliance({ dialect: "fax", maxConcurrency: 0 }),
+    admin({ name: "production", groupId: 0, numberForms: { 44: "national" } }),
+    compliance({ name: "eu", dialect: "telex", retry: { maxBackoff: "1ms" }, auth: "hunter2" }),
+    "hunter2",
+  ];
+  const keys = (() => {
+    try {
+      parse(environments);
+    } catch (error) {
+      return [...(error instanceof Error ? error.message : "").matchAll(/^ {2}environments(\S+)/gm)];
+    }
+    return [];
+  })().map(([, key]) => key);
+  assert.deepEqual(keys.sort(), [
+    "[0].dialect",
+    "[0].maxConcurrency",
+    "[1].groupId",
+    "[1].name",
+    '[1].numberForms["44"]',
+    "[2].dialect",
+    "[2].retry.maxBackoff",
+    "[3]",
+  ]);
+});
+
 test("keys that admin-dnc-groups needs are missed by name", () => {
   const environment = admin({ tenantId: undefined, groupId: undefined, auth: { accessKeyId: "key" } });
   assert.deepEqual(problemsOf(environment), [
@@ -119,6 +166,31 @@ test("versions and groups are whole numbers, forms of numbers one of two, by cal
     );
   }
   assert.match(problem({ numberForms: "digits" }), /expected a mapping/);
+});
+
+test("one calling code at most is national, and 1 is unless it is set to digits", () => {
+  const problems = (numberForms: object): string[] => problemsOf(admin({ numberForms }));
+  const noted = (code: string, first: string): string =>
+    `environments[0].numberForms["${code}"] = "national": expected digits: only one calling code can be national, and ${first} is`;
+  const remedy = `; set "1" to digits too if the group is another country's`;
+  assert.deepEqual(problems({ 44: "national" }), [noted("44", "1") + remedy]);
+  assert.deepEqual(problems({ 1: "national", 39: "national", 44: "national" }), [
+    noted("39", "1") + remedy,
+    noted("44", "1") + remedy,
+  ]);
+  assert.deepEqual(problems({ 1: "digits", 39: "national", 44: "national" }), [noted("44", "39")]);
+  assert.deepEqual(problems({ 39: "national", 44: "e164" }), [
+    'environments[0].numberForms["44"] = "e164": expected one of: digits, national',
+    noted("39", "1") + remedy,
+  ]);
+  for (const numberForms of [
+    {},
+    { 1: "national", 44: "digits" },
+    { 1: "digits", 44: "national" },
+    { 1: "digits", 44: "digits" },
+  ]) {
+    assert.deepEqual(problems(numberForms), []);
+  }
 });
 
 test("a key of another dialect is refused with the dialect it belongs to", () => {
@@ -163,6 +235,7 @@ test("environment variables alone can describe an environment of any dialect", (
     OPTOUT_ENVIRONMENTS__0__TENANT_ID: "t-1",
     OPTOUT_ENVIRONMENTS__0__API_VERSION: "31",
     OPTOUT_ENVIRONMENTS__0__GROUP_ID: "7",
+    OPTOUT_ENVIRONMENTS__0__NUMBER_FORMS__1: "digits",
     OPTOUT_ENVIRONMENTS__0__NUMBER_FORMS__44: "national",
     OPTOUT_ENVIRONMENTS__0__AUTH__ACCESS_KEY_ID: "key",
     OPTOUT_ENVIRONMENTS__0__AUTH__ACCESS_KEY_SECRET: "hunter2",

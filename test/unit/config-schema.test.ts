@@ -240,6 +240,10 @@ test("SASL needs a known mechanism and that mechanism's keys alone", () => {
     "kafka.sasl.pasword = ***: unknown key; did you mean password?",
     "kafka.sasl.clientId = ***: unknown key here; it belongs to mechanism: oauthbearer",
   ]);
+  assert.deepEqual(sasl({ mechanism: "gssapi", username: 5, pasword: "hunter2" }), [
+    'kafka.sasl.mechanism = "gssapi": expected one of: plain, scram-sha-256, scram-sha-512, oauthbearer',
+    "kafka.sasl.pasword = ***: unknown key; did you mean password?",
+  ]);
   assert.match(
     sasl({ mechanism: "oauthbearer", clientId: "a", clientSecret: "b" })[0] ?? "",
     /tokenUrl is missing/,

@@ -1,6 +1,6 @@
 import type { Entry } from "../../src/batching/batch.ts";
 import { adminDncGroups } from "../../src/delivery/dialects/admin-dnc-groups.ts";
-import type { HttpResponse, Verdict } from "../../src/delivery/dialects/dialect.ts";
+import type { EntryOutcome, HttpResponse, Verdict } from "../../src/delivery/dialects/dialect.ts";
 import { COMMON, NOW, network, response, signal } from "./delivery-dialect-fixture.ts";
 
 export const ISSUER = "https://issuer.example.com/base";
@@ -11,14 +11,18 @@ export const found = response(200, { api_endpoint: "https://api.example.com/" })
 
 export const AUTH = { accessKeyId: "key", accessKeySecret: "s3cret" };
 
-export const dialectWith = (numberForms: Record<string, "digits" | "national"> = {}, issuer = ISSUER) =>
+export const dialectWith = (
+  numberForms: Record<string, "digits" | "national"> = {},
+  issuer = ISSUER,
+  now = () => NOW,
+) =>
   adminDncGroups.create({
     environment: {
       ...{ ...COMMON, baseUrl: issuer, auth: AUTH },
       ...{ tenantId: "t /1", apiVersion: 30, groupId: 42, numberForms },
     },
     auth: () => AUTH,
-    now: () => NOW,
+    now,
   });
 
 export const US = ["+14155552671", "+12125550123", "+12125550124"];
@@ -48,7 +52,13 @@ export const submit = async (phones: readonly string[], answer: HttpResponse, di
 export const kindOf = async (answer: HttpResponse, phones = US): Promise<Verdict["kind"]> =>
   (await submit(phones, answer)).result.verdict.kind;
 
-export const entriesVerdict = (...outcomes: ("taken" | "refused" | "retry")[]): Verdict => ({
-  kind: "entries",
-  outcomes,
-});
+export const taken: EntryOutcome = { kind: "taken" };
+/** As the API's answer has it. */
+export const failed: EntryOutcome = {
+  kind: "retry",
+  detail: "the API didn't add this number to the group",
+};
+/** Here, without a request. */
+export const refused = (detail: string): EntryOutcome => ({ kind: "refused", detail, sent: false });
+
+export const entriesVerdict = (...outcomes: EntryOutcome[]): Verdict => ({ kind: "entries", outcomes });

@@ -1,16 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Answer, HttpResponse } from "../../src/delivery/dialects/dialect.ts";
+import type { Answer, HttpResponse, HttpSend } from "../../src/delivery/dialects/dialect.ts";
 import {
   CONFIGURATION,
   dialectWith,
   found,
+  ISSUER,
   RECORDS,
   RECORDS_PATH,
   results,
   submission,
 } from "./delivery-admin-dnc-groups-fixture.ts";
-import { network, response, signal } from "./delivery-dialect-fixture.ts";
+import { NOW, network, response, signal } from "./delivery-dialect-fixture.ts";
 
 describe("admin-dnc-groups: finding the API", () => {
   const taken = results([true]);
@@ -26,17 +27,98 @@ describe("admin-dnc-groups: finding the API", () => {
     assert.deepEqual(urls().slice(4), [RECORDS, CONFIGURATION, RECORDS]);
   });
 
-  test("a host that isn't the API any more is asked for anew", async () => {
-    const dialect = dialectWith();
-    const moved = response(200, { api_endpoint: "https://new.example.com" });
-    const { send, urls } = network({
-      [CONFIGURATION]: [found, moved],
-      [RECORDS]: response(404),
-      [`POST https://new.example.com${RECORDS_PATH}`]: taken,
+  const moved = response(200, { api_endpoint: "https://new.example.com" });
+  const MOVED_RECORDS = `POST https://new.example.com${RECORDS_PATH}`;
+  const minute = 60_000;
+
+  /** A dialect on a clock of its own; `kind` is what comes of one submission, an error included. */
+  const onClock = (routes: Parameters<typeof network>[0]) => {
+    const clock = { now: NOW };
+    const dialect = dialectWith({}, ISSUER, () => clock.now);
+    const { send, urls } = network(routes);
+    const kind = async (token = "t1"): Promise<string> =>
+      dialect.submit(send, one(token), signal).then(
+        ({ verdict }) => verdict.kind,
+        () => "error",
+      );
+    return { clock, dialect, send, urls, kind };
+  };
+
+  for (const [what, answer, kind] of [
+    ["that isn't the API any more", response(404), "misconfigured"],
+    ["that can't be reached", "cut", "error"],
+    ["in trouble", response(500), "unavailable"],
+    ["whose answer can't be read", response(200, "<html>"), "short"],
+  ] as const) {
+    test(`a host ${what} is asked for anew by the next request`, async () => {
+      const relay = onClock({ [CONFIGURATION]: [found, moved], [RECORDS]: [answer], [MOVED_RECORDS]: taken });
+      assert.deepEqual([await relay.kind(), await relay.kind()], [kind, "acknowledged"]);
+      assert.deepEqual(relay.urls(), [CONFIGURATION, RECORDS, CONFIGURATION, MOVED_RECORDS]);
     });
-    assert.equal((await dialect.submit(send, one("t1"), signal)).verdict.kind, "misconfigured");
-    assert.equal((await dialect.submit(send, one("t1"), signal)).verdict.kind, "acknowledged");
-    assert.equal(urls().length, 4);
+  }
+
+  test("a host that asks to be spared, or doesn't like the request, isn't in doubt", async () => {
+    for (const status of [400, 401, 408, 409, 413, 422, 425, 429]) {
+      const relay = onClock({ [CONFIGURATION]: found, [RECORDS]: response(status) });
+      await relay.kind();
+      await relay.kind();
+      assert.deepEqual(relay.urls(), [CONFIGURATION, RECORDS, RECORDS], `${status}`);
+    }
+  });
+
+  test("a host in doubt is asked for once a minute at most, however many requests fail", async () => {
+    const relay = onClock({ [CONFIGURATION]: found, [RECORDS]: response(503) });
+    const asked = () => relay.urls().filter((url) => url === CONFIGURATION).length;
+    for (let second = 0; second < 180; second++) {
+      await relay.kind();
+      relay.clock.now += 1_000;
+    }
+    // The first request finds the host, the second is the first to doubt it.
+    assert.equal(asked(), 1 + 3);
+    relay.clock.now -= 60 * minute;
+    await relay.kind();
+    assert.equal(asked(), 5, "a clock that was set back doesn't put it off");
+  });
+
+  test("an issuer that can't tell is asked about a host in doubt once a minute, and the host used meanwhile", async () => {
+    for (const trouble of [response(503), response(404), response(200, "<html>"), "cut" as const]) {
+      const relay = onClock({
+        [CONFIGURATION]: [found, trouble, trouble, moved],
+        [RECORDS]: ["cut"],
+        [MOVED_RECORDS]: taken,
+      });
+      await relay.kind();
+      for (const wait of [0, minute - 1, 1, minute - 1]) {
+        relay.clock.now += wait;
+        assert.equal(await relay.kind(), "error");
+      }
+      const asked = [CONFIGURATION, RECORDS];
+      assert.deepEqual(relay.urls(), [...asked, ...asked, RECORDS, ...asked, RECORDS]);
+      relay.clock.now += 1;
+      assert.equal(await relay.kind(), "acknowledged");
+    }
+  });
+
+  test("an issuer that hangs holds up one request for a host in doubt, not the others", async () => {
+    const relay = onClock({ [CONFIGURATION]: found, [RECORDS]: [response(500), taken] });
+    await relay.kind();
+    const deaf = (): Promise<HttpResponse> => new Promise(() => {});
+    void relay.dialect.submit(deaf, one("t1"), signal);
+    assert.equal(await relay.kind(), "acknowledged");
+    assert.deepEqual(relay.urls(), [CONFIGURATION, RECORDS, RECORDS]);
+  });
+
+  test("a request that the relay gave up says nothing of the host", async () => {
+    const relay = onClock({ [CONFIGURATION]: found, [RECORDS]: taken });
+    await relay.kind();
+    const given = new AbortController();
+    const abort: HttpSend = async () => {
+      given.abort();
+      throw given.signal.reason;
+    };
+    await assert.rejects(relay.dialect.submit(abort, one("t1"), given.signal), { name: "AbortError" });
+    assert.equal(await relay.kind(), "acknowledged");
+    assert.deepEqual(relay.urls(), [CONFIGURATION, RECORDS, RECORDS]);
   });
 
   test("an issuer that can't tell is no reason to leave a host that works", async () => {

@@ -1,17 +1,21 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import type { Entry } from "../../src/batching/batch.ts";
 import {
   CONFIGURATION,
   dialectWith,
   entriesVerdict,
   entryOf,
+  failed,
   found,
   ITALIAN,
   RECORDS,
+  refused,
   results,
   submission,
   submit,
+  taken,
   UK,
   US,
 } from "./delivery-admin-dnc-groups-fixture.ts";
@@ -61,13 +65,18 @@ describe("admin-dnc-groups: the request", () => {
   });
 });
 
-describe("admin-dnc-groups: numbers", () => {
-  const numberOf = async (phone: string, forms: Record<string, "digits" | "national">): Promise<unknown> => {
-    const { request, result } = await submit([phone], results([true]), dialectWith(forms));
-    if (result.httpStatus === null) return result.detail;
-    return JSON.parse(request?.body.toString() ?? "").dncGroupRecords[0].phoneNumber;
-  };
+const numberOf = async (phone: string, forms: Record<string, "digits" | "national">): Promise<unknown> => {
+  const { request, result } = await submit([phone], results([true]), dialectWith(forms));
+  const { verdict } = result;
+  if (verdict.kind === "entries") {
+    const [outcome] = verdict.outcomes;
+    assert.ok(outcome?.kind === "refused" && !outcome.sent);
+    return outcome.detail;
+  }
+  return JSON.parse(request?.body.toString() ?? "").dncGroupRecords[0].phoneNumber;
+};
 
+describe("admin-dnc-groups: numbers", () => {
   test("of +1 are national, unless the configuration says otherwise", async () => {
     assert.equal(await numberOf("+14155552671", {}), 4_155_552_671);
     assert.equal(await numberOf("+14155552671", { 1: "digits" }), 14_155_552_671);
@@ -76,7 +85,7 @@ describe("admin-dnc-groups: numbers", () => {
 
   test("of another calling code have the form that is configured", async () => {
     assert.equal(await numberOf(UK, { 44: "digits" }), 442_071_838_750);
-    assert.equal(await numberOf(UK, { 44: "national" }), 2_071_838_750);
+    assert.equal(await numberOf(UK, { 1: "digits", 44: "national" }), 2_071_838_750);
     assert.equal(await numberOf(ITALIAN, { 39: "digits" }), 390_612_345_678);
   });
 
@@ -101,9 +110,58 @@ describe("admin-dnc-groups: numbers", () => {
 
   test("that begin with 0 in their national form are refused, since an integer can't hold it", async () => {
     assert.equal(
-      await numberOf(ITALIAN, { 39: "national" }),
+      await numberOf(ITALIAN, { 1: "digits", 39: "national" }),
       "this number of +39 begins with 0 in its national form, which an integer can't hold: set numberForms to digits",
     );
+  });
+});
+
+describe("admin-dnc-groups: numbers that could be taken for others", () => {
+  const ambiguous = (code: number, national: number) =>
+    `in this form, numbers of +${code} can't be told from numbers of +${national} here`;
+
+  test("are refused: the digits of Singapore's are as many as a national number of the US has", async () => {
+    assert.equal(await numberOf("+6581234567", { 65: "digits" }), ambiguous(65, 1));
+    assert.equal(await numberOf("+6581234567", { 1: "national", 65: "digits" }), ambiguous(65, 1));
+    assert.equal(await numberOf("+6581234567", { 1: "digits", 65: "digits" }), 6_581_234_567);
+    assert.equal(await numberOf("+6581234567", { 1: "digits", 65: "national" }), 81_234_567);
+  });
+
+  test("are refused one by one: those of a country with shorter and longer numbers", async () => {
+    assert.equal(await numberOf("+6433123456", { 64: "digits" }), ambiguous(64, 1));
+    assert.equal(await numberOf("+64211234567", { 64: "digits" }), 64_211_234_567);
+  });
+
+  test("are those of the country whose form is national, not of the US alone", async () => {
+    const british = { 1: "digits", 44: "national", 65: "digits" } as const;
+    assert.equal(await numberOf("+6581234567", british), ambiguous(65, 44));
+    assert.equal(await numberOf("+14155552671", british), 14_155_552_671);
+    assert.equal(await numberOf("+14155552671", { 1: "digits", 49: "national" }), ambiguous(1, 49));
+  });
+
+  test("are refused in whatever form they would go out, were two countries national after all", async () => {
+    assert.equal(await numberOf(UK, { 44: "national" }), ambiguous(44, 1));
+  });
+
+  test("never share an integer with a number of the country whose form is national", async () => {
+    const phones = fc.tuple(
+      fc.constantFrom("1", "44", "49", "64", "65", "7", "81"),
+      fc.stringMatching(/^[1-9]\d{6,11}$/),
+    );
+    const forms = {
+      44: "digits",
+      49: "digits",
+      64: "digits",
+      65: "digits",
+      7: "digits",
+      81: "digits",
+    } as const;
+    const property = fc.asyncProperty(phones, async ([code, national]) => {
+      const sent = await numberOf(`+${code}${national}`, forms);
+      if (code === "1" || typeof sent !== "number") return;
+      assert.notEqual(String(sent).length, 10, "as long as a national number of +1");
+    });
+    await fc.assert(property);
   });
 });
 
@@ -121,10 +179,9 @@ describe("admin-dnc-groups: entries refused here", () => {
       ],
     });
     assert.deepEqual(result, {
-      verdict: entriesVerdict("refused", "taken", "refused", "retry", "taken"),
+      verdict: entriesVerdict(refused(noForm), taken, refused(noForm), failed, taken),
       httpStatus: 200,
       requestId: null,
-      detail: noForm,
     });
   });
 
@@ -133,22 +190,22 @@ describe("admin-dnc-groups: entries refused here", () => {
     const result = await dialectWith().submit(send, submission([UK, UK]), signal);
     assert.deepEqual(requests, []);
     assert.deepEqual(result, {
-      verdict: entriesVerdict("refused", "refused"),
+      verdict: entriesVerdict(refused(noForm), refused(noForm)),
       httpStatus: null,
       requestId: null,
-      detail: noForm,
     });
   });
 
-  test("each reason is told once", async () => {
-    const dialect = dialectWith({ 39: "national" });
-    const { result } = await submit([UK, ITALIAN, UK, "+14155552671"], results([false]), dialect);
-    assert.deepEqual(result.verdict, entriesVerdict("refused", "refused", "refused", "refused"));
-    assert.deepEqual(result.detail?.split("; "), [
-      noForm,
-      "this number of +39 begins with 0 in its national form, which an integer can't hold: set numberForms to digits",
-      "the API didn't add this number to the group",
-    ]);
+  test("each is told its own reason, and no other entry's", async () => {
+    const dialect = dialectWith({ 1: "digits", 39: "national" });
+    const { result } = await submit([UK, ITALIAN, UK, "+393123456789"], results([false]), dialect);
+    const leadingZero =
+      "this number of +39 begins with 0 in its national form, which an integer can't hold: set numberForms to digits";
+    assert.deepEqual(result, {
+      verdict: entriesVerdict(refused(noForm), refused(leadingZero), refused(noForm), failed),
+      httpStatus: 200,
+      requestId: null,
+    });
   });
 
   test("don't hide what became of the rest of the request", async () => {

@@ -190,6 +190,26 @@ describe("circuit", () => {
     assert.equal(circuit.wait(6_000), 0);
   });
 
+  test("a probe that has ended without a word on the environment is followed by another at once", () => {
+    const circuit = circuitOf(100);
+    circuit.close("unavailable", 0);
+    circuit.probing(1_000, 30_000);
+    circuit.probeEnded();
+    assert.equal(circuit.wait(1_001), 0);
+    circuit.close("retry_after", 1_001, 5_000);
+    circuit.probeEnded();
+    assert.equal(circuit.wait(1_001), 5_000, "but not before a time that was named");
+  });
+
+  test("tells when the next probe is due, also while one is on its way", () => {
+    const circuit = circuitOf(100);
+    circuit.close("unavailable", 0);
+    circuit.probing(1_500, 4_000);
+    assert.deepEqual(circuit.closure(), { reason: "unavailable", since: 0, until: 5_500 });
+    circuit.probeEnded();
+    assert.deepEqual(circuit.closure(), { reason: "unavailable", since: 0, until: 1_000 });
+  });
+
   test("a probe that fails is followed by another after the backoff, however long it took", () => {
     const circuit = circuitOf(100);
     circuit.close("misconfigured", 0);

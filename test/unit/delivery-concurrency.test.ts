@@ -21,13 +21,13 @@ const createWindows = (concurrency: Concurrency) => {
     skip(milliseconds: number): void {
       now += milliseconds;
     },
-    pass(latency: number, { heldBack = true, count = 1 } = {}): void {
+    pass(latency: number, { heldBack = true, inFlight = MAX, count = 1 } = {}): void {
       for (let window = 0; window < count; window++) {
         const startedAt = now;
         now += latency;
         const answers = Math.min(32, Math.max(8, concurrency.limit()));
         if (heldBack) concurrency.heldBack();
-        concurrency.started(concurrency.limit());
+        concurrency.started(Math.min(inFlight, concurrency.limit()));
         for (let answer = 0; answer < answers; answer++) concurrency.answered(startedAt, now);
         now++;
       }
@@ -115,6 +115,27 @@ describe("concurrency", () => {
     windows.pass(400);
     assert.equal(concurrency.limit(), MAX);
     assert.equal(concurrency.latency(), 400);
+  });
+
+  test("what is slow with few in flight and nothing held back is the usual, and takes nothing from the limit", () => {
+    const concurrency = concurrencyOf();
+    const windows = createWindows(concurrency);
+    windows.pass(100, { heldBack: false, inFlight: 2 });
+    for (let count = 0; count < 20; count++) {
+      windows.pass(180, { heldBack: false, inFlight: 2 });
+      assert.equal(concurrency.latency(), 180);
+      windows.pass(100, { heldBack: false, inFlight: 2, count: 10 });
+    }
+    assert.equal(concurrency.limit(), 21);
+  });
+
+  test("what is slow with many in flight takes nothing from a limit that nothing came up against, and isn't the usual", () => {
+    const concurrency = concurrencyOf();
+    const windows = createWindows(concurrency);
+    windows.pass(100, { heldBack: false });
+    windows.pass(180, { heldBack: false, inFlight: 12, count: 20 });
+    assert.equal(concurrency.limit(), 21);
+    assert.equal(concurrency.latency(), 100);
   });
 
   test("a slow answer or two among many change nothing", () => {

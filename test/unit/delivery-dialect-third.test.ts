@@ -97,7 +97,7 @@ test("a third dialect is configured by its own keys, and delivers, with no chang
     config,
     dialects,
     auth: () => ({ apiKey: "rotated" }),
-    events: { onAttempt() {}, onRateWait() {}, onTokenRefresh() {} },
+    events: { onAttempt() {}, onRateWait() {}, onDefect: assert.fail, onTokenRefresh() {} },
     logger: silentLogger(),
     maySend: () => true,
   });
@@ -140,7 +140,7 @@ test("its keys are checked, coerced and masked like any others", () => {
     message: /expected one of: compliance-dnc, admin-dnc-groups, line-by-line$/,
   });
   assert.throws(() => parseConfig({ kafka: { brokers: ["a:1"] }, environments: [environment] }), {
-    message: /dialect = "line-by-line": expected one of: compliance-dnc, admin-dnc-groups$/,
+    message: /dialect = "line-by-line": expected one of: compliance-dnc, admin-dnc-groups$/m,
   });
 });
 

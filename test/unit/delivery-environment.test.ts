@@ -36,6 +36,7 @@ const start = async (t: TestContext, faults: FaultsInput = {}, config: Partial<A
     events: {
       onAttempt: (outcome) => attempts.push(outcome),
       onRateWait() {},
+      onDefect: assert.fail,
       onTokenRefresh: (outcome) => refreshes.push(outcome),
     },
     logger: silentLogger(),
@@ -140,7 +141,10 @@ describe("environment over real HTTP", () => {
 
   test("a dialect that there isn't is an error that names those there are", () => {
     const { name, config, events } = {
-      ...{ name: NAME, events: { onAttempt() {}, onRateWait() {}, onTokenRefresh() {} } },
+      ...{
+        name: NAME,
+        events: { onAttempt() {}, onRateWait() {}, onDefect: assert.fail, onTokenRefresh() {} },
+      },
       config: { ...COMMON, baseUrl: "http://127.0.0.1", dialect: "fax", auth: {} },
     };
     assert.throws(() => createEnvironment({ config, events, logger: silentLogger(), maySend: () => true }), {

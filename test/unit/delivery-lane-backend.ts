@@ -1,5 +1,5 @@
 import { ok, type Received, type Reply } from "./delivery-lane-fixture.ts";
-import type { Link } from "./delivery-lane-scenario.ts";
+import type { Link, Scenario } from "./delivery-lane-scenario.ts";
 
 /** One request, as the environment saw it. Milliseconds since the scenario's start. */
 export interface Seen {
@@ -14,6 +14,7 @@ export interface Backend {
   readonly seen: readonly Seen[];
   linkAt(milliseconds: number): Link;
   respond(received: Received): Promise<Reply>;
+  respondToken(nth: number): Promise<Reply>;
 }
 
 /** Pseudo-random numbers in [0, 1), the same for the same seed (mulberry32). */
@@ -27,10 +28,17 @@ export function randomOf(seed: number): () => number {
   };
 }
 
+/** A request's own, for what never answers. */
+const TIMEOUT_MS = 30_000;
+
 const sleep = (milliseconds: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-export function createBackend(links: readonly Link[], now: () => number, random: () => number): Backend {
+export function createBackend(
+  { link: links, token }: Pick<Scenario, "link" | "token">,
+  now: () => number,
+  random: () => number,
+): Backend {
   const seen: Seen[] = [];
   let room = Number.POSITIVE_INFINITY;
   let filledAt = now();
@@ -75,7 +83,10 @@ export function createBackend(links: readonly Link[], now: () => number, random:
 
   async function answer(link: Link, count: number): Promise<Reply | undefined> {
     const at = now();
-    if (link.outage === "hang") return new Promise(() => {});
+    if (link.outage === "hang") {
+      await sleep(TIMEOUT_MS);
+      return undefined;
+    }
     const wait = link.outage === undefined ? admit(link, at) : 0;
     const isTooMany = link.atOnce !== undefined && inFlight > link.atOnce;
     const fails = link.outage === "503" || isTooMany || random() < link.errorRate;
@@ -107,6 +118,14 @@ export function createBackend(links: readonly Link[], now: () => number, random:
       request.status = reply?.status;
       if (reply === undefined) throw new Error("socket hang up");
       return reply;
+    },
+    async respondToken(nth) {
+      const { outage } = linkAt(now());
+      await sleep(outage === "hang" ? TIMEOUT_MS : token.latencyMs);
+      if (outage === "503") return { status: 503 };
+      if (outage !== undefined) throw new Error("socket hang up");
+      const body = { access_token: `t${nth}`, token_type: "Bearer", expires_in: token.lifetimeSeconds };
+      return { status: 200, body: JSON.stringify(body) };
     },
   };
 }

@@ -112,6 +112,8 @@ export interface Fixture {
   requests: Received[];
   attempts: AttemptOutcome[];
   rateWaits: number[];
+  /** What the lane couldn't deal with. */
+  defects: unknown[];
   logs: Record<string, unknown>[];
   readonly tokensIssued: number;
   /** Starts a delivery. `records` false: splits are recorded when the test says so. */
@@ -129,6 +131,7 @@ export function createFixture(t: TestContext, options: FixtureOptions = {}): Fix
   const requests: Received[] = [];
   const attempts: AttemptOutcome[] = [];
   const rateWaits: number[] = [];
+  const defects: unknown[] = [];
   const logs: Record<string, unknown>[] = [];
   let tokensIssued = 0;
   const now = () => Date.now();
@@ -170,13 +173,14 @@ export function createFixture(t: TestContext, options: FixtureOptions = {}): Fix
     dialect,
     send,
     tokens: createTokenSource({
-      fetchToken: () => dialect.requestToken(send, new AbortController().signal),
+      fetchToken: (signal) => dialect.requestToken(send, signal),
       onRefresh() {},
       now,
     }),
     events: {
       onAttempt: (outcome) => attempts.push(outcome),
       onRateWait: (seconds) => rateWaits.push(seconds),
+      onDefect: (error) => defects.push(error),
     },
     logger: createLogger(
       { level: "debug", format: "json" },
@@ -200,6 +204,7 @@ export function createFixture(t: TestContext, options: FixtureOptions = {}): Fix
     requests,
     attempts,
     rateWaits,
+    defects,
     logs,
     get tokensIssued() {
       return tokensIssued;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Answer, Dialect } from "../../src/delivery/dialects/dialect.ts";
+import { SCOPE } from "./batching-arbitraries.ts";
 import {
   acceptance,
   batchOf,
@@ -207,6 +208,7 @@ describe("lane: the unexpected", () => {
           if (failures-- > 0) throw new TypeError("a metric failed");
         },
         onRateWait() {},
+        onDefect: assert.fail,
       },
     });
     const delivery = fixture.deliver(batchOf(2));
@@ -215,6 +217,22 @@ describe("lane: the unexpected", () => {
     await fixture.advance(60_000, 500);
     assert.deepEqual(acceptance(batchOf(2), delivery.outcomes), [true, true]);
     assert.equal(fixture.logs.filter(({ level }) => level === "error").length, 2);
+  });
+});
+
+describe("lane: what must not happen", () => {
+  test("an exception in dealing with an answer is told, and what was sent isn't sent again", async (t) => {
+    const { lane, settle, advance, requests, defects } = createFixture(t);
+    const batch = batchOf(1);
+    const error = new Error("the relay's own fault");
+    const done = () => {
+      throw error;
+    };
+    lane.deliver({ scope: SCOPE, batch, split: "pending", onSplit: assert.fail, done });
+    await settle();
+    await advance(120_000, 1_000);
+    assert.deepEqual(defects, [error]);
+    assert.equal(requests.length, 1);
   });
 });
 

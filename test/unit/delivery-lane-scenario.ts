@@ -23,7 +23,7 @@ const Link = z.strictObject({
   atOnce: z.int().optional(),
   /** Share of requests answered 503. */
   errorRate: z.number().default(0),
-  /** What happens instead of all that: 503, a cut connection, or no answer ever. */
+  /** What happens instead of all that, to requests for tokens too: 503, a cut connection, or no answer ever. */
   outage: z.enum(["503", "cut", "hang"]).optional(),
   /** Milliseconds that the environment's clock, in `Date` and dates, is ahead. */
   clockAheadMs: z.number().default(0),
@@ -57,6 +57,12 @@ export const Scenario = z.strictObject({
       requestsPerSecond: z.number().default(100),
       maxConcurrency: z.int().default(64),
       share: z.number().default(1),
+    })
+    .prefault({}),
+  token: z
+    .strictObject({
+      lifetimeSeconds: z.number().default(3_600),
+      latencyMs: z.number().default(0),
     })
     .prefault({}),
   /** Of each partition: batches that wait at any time, or a batch every so many milliseconds. */

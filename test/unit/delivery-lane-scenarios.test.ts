@@ -31,19 +31,22 @@ interface Run {
 
 /** Runs a real lane over the scenario's link, in virtual time. */
 async function play(t: TestContext, scenario: Scenario, seed: number): Promise<Run> {
-  const { lane: options, link, partitions } = scenario;
+  const { lane: options, partitions } = scenario;
   const random = randomOf(seed);
   let start = 0;
   const now = () => Date.now() - start;
   let respond: Backend["respond"] = () => Promise.reject(new Error("not yet"));
+  let respondToken: Backend["respondToken"] = () => Promise.reject(new Error("not yet"));
   const { lane } = createFixture(t, {
     ...options,
     retry: { initialBackoff: 500, maxBackoff: 60_000 },
     random,
     respond: (received) => respond(received),
+    respondToken: (nth) => respondToken(nth),
   });
   start = Date.now();
-  const backend = createBackend(link, now, random);
+  const backend = createBackend(scenario, now, random);
+  respondToken = backend.respondToken;
   const waits: Run["waits"] = [];
   const batches = partitions.map((_, partition) => batchOf(1, { partition, first: partition }));
   const pending = partitions.map((): number[] => []);

@@ -96,6 +96,29 @@ describe("lane: splitting", () => {
     }
   });
 
+  test("five bad entries among a thousand take no more than 100 requests, wherever they are", async (t) => {
+    const batch = batchOf(1_000);
+    // The last ones are as far apart in the tree of halves as they can be.
+    for (const places of [
+      [0, 1, 2, 3, 4],
+      [0, 250, 500, 750, 999],
+      [99, 100, 499, 500, 999],
+      [60, 310, 460, 660, 910],
+    ]) {
+      const atFault = phonesAt(batch, places);
+      const respond = (received: Received) => (touches(received, atFault) ? refuse : takeAll(received));
+      await inFixture(t, { respond }, async ({ deliver, settle, requests }) => {
+        const delivery = deliver(batch);
+        for (let turn = 0; turn < 60; turn++) await settle();
+        assert.deepEqual(
+          acceptance(batch, delivery.outcomes),
+          batch.entries.map((_, index) => !places.includes(index)),
+        );
+        assert.ok(requests.length <= 100, `${requests.length} requests`);
+      });
+    }
+  });
+
   test("a batch that is refused whole is rejected entry by entry", async (t) => {
     const batch = batchOf(50);
     await inFixture(t, { respond: () => refuse }, async ({ deliver, settle, requests, lane }) => {

@@ -16,6 +16,15 @@ const deliverMany = (fixture: ReturnType<typeof createFixture>, count: number, f
   Array.from({ length: count }, (_, index) => fixture.deliver(batchOf(1, { first: from + index })));
 
 describe("lane: a storm of 401s", () => {
+  test("that doesn't end costs one refresh before the lane closes, over however many partitions it is spread", async (t) => {
+    const fixture = createFixture(t, { respond: () => ({ status: 401 }), maxConcurrency: 4 });
+    for (let partition = 0; partition < 40; partition++) fixture.deliver(batchOf(1, { partition }));
+    for (let turn = 0; turn < 100; turn++) await fixture.settle();
+    assert.equal(fixture.lane.state().closure?.reason, "unauthorized");
+    assert.equal(fixture.tokensIssued, 2);
+    assert.ok(fixture.requests.length <= 8, `${fixture.requests.length} requests`);
+  });
+
   for (const [name, respondToken] of Object.entries({
     "another token": undefined,
     "the same token again": () => tokenReply({ expires_in: 3600 }),
@@ -177,7 +186,12 @@ describe("environment: a token server over real HTTP", () => {
         auth: { clientId: "relay", clientSecret: "s3cret", scope: "dnc:write" },
         ...{ maxConcurrency: 8, requestTimeout: 200, retry: { initialBackoff: 5, maxBackoff: 20 } },
       },
-      events: { onAttempt() {}, onRateWait() {}, onTokenRefresh: (outcome) => refreshes.push(outcome) },
+      events: {
+        onAttempt() {},
+        onRateWait() {},
+        onDefect: assert.fail,
+        onTokenRefresh: (outcome) => refreshes.push(outcome),
+      },
       logger: silentLogger(),
       maySend: () => true,
     });

@@ -17,6 +17,7 @@ export interface Pending {
   give(lifetime?: number): void;
   fail(refused: boolean, retryAfter?: number): void;
   cut(): void;
+  signal: AbortSignal;
 }
 
 /** A source whose token server answers when the test says so; tokens are called t1, t2 and so on, or all `value`. */
@@ -26,7 +27,7 @@ export const controlled = ({ value: only }: { value?: string } = {}) => {
   const pending: Pending[] = [];
   const outcomes: TokenOutcome[] = [];
   const source: TokenSource = createTokenSource({
-    fetchToken() {
+    fetchToken(signal) {
       const value = `t${++requests}`;
       return new Promise<TokenAnswer>((resolve, reject) => {
         pending.push({
@@ -36,7 +37,9 @@ export const controlled = ({ value: only }: { value?: string } = {}) => {
             resolve(retryAfter === undefined ? failure : { ...failure, retryAfter });
           },
           cut: () => reject(new Error("socket hang up")),
+          signal,
         });
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
       });
     },
     onRefresh: (outcome) => outcomes.push(outcome),

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { decodeLedger, encodeLedger, type LedgerBatch, MAX_LEDGER_CHARS } from "../../src/batching/ledger.ts";
+import {
+  decodeLedger,
+  encodeLedger,
+  type LedgerBatch,
+  ledgerUsedRatio,
+  MAX_LEDGER_CHARS,
+} from "../../src/batching/ledger.ts";
 import { cutToSize, type Split } from "../../src/batching/split.ts";
 import { uniform } from "./ledger-arbitraries.ts";
 
@@ -85,5 +91,24 @@ describe("ledger: splits", () => {
     );
     const few = roundTrip(batches(8, () => ({ splits: [undefined, singles, undefined] })));
     assert.deepEqual(few[0]?.splits, [undefined, singles, undefined], "a thousand refused entries fit");
+  });
+
+  test("take room, so that nothing more is sealed while they need it", () => {
+    const splits: (Split | undefined)[] = [undefined, cutToSize("pending", 1_000, 1), undefined];
+    const plain = ledgerUsedRatio(BASE, batches(20), 3);
+    const split = ledgerUsedRatio(
+      BASE,
+      batches(20, () => ({ splits })),
+      3,
+    );
+    assert.ok(plain < 0.1 && split > 1, `${plain} and ${split}`);
+    assert.ok(
+      ledgerUsedRatio(
+        BASE,
+        batches(1, () => ({ splits })),
+        3,
+      ) < 0.2,
+      "a thousand refused entries",
+    );
   });
 });

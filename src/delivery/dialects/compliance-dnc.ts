@@ -20,11 +20,16 @@ const Acknowledgement = z.object({
   duplicateCount: z.int().nonnegative().optional(),
 });
 
-/** A success counts only if it says so and covers the entries; some servers count duplicates within `entriesProcessed`. */
+/**
+ * A success counts only if it says so and covers the entries. Some servers count duplicates within `entriesProcessed`: a sum
+ * above the entries proves it, and then only `entriesProcessed` tells how many were taken. A sum that is right by chance
+ * (5 taken of 10, all of them duplicates, counted twice) can't be told from a whole one.
+ */
 function isWhole(response: HttpResponse, entries: number): boolean {
   const parsed = Acknowledgement.safeParse(jsonOf(response));
   if (!parsed.success) return false;
-  return parsed.data.entriesProcessed + (parsed.data.duplicateCount ?? 0) >= entries;
+  const { entriesProcessed, duplicateCount = 0 } = parsed.data;
+  return entriesProcessed >= entries || entriesProcessed + duplicateCount === entries;
 }
 
 /** The rows of the answer table. */

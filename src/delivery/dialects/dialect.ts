@@ -11,8 +11,14 @@ export interface Submission {
   token: string;
 }
 
-/** What one entry's own answer was: taken; at fault, for good; not taken, and to be sent again by itself. */
-export type EntryOutcome = "taken" | "refused" | "retry";
+/**
+ * What one entry's own answer was: taken; at fault, so that sending it again is no use (`sent` false: nobody was asked); or
+ * not taken, which may pass. `detail` says why, in words for people, without a phone number.
+ */
+export type EntryOutcome =
+  | { kind: "taken" }
+  | { kind: "refused"; detail: string; sent: boolean }
+  | { kind: "retry"; detail: string };
 
 /**
  * What an environment's answer means for the batch.
@@ -73,7 +79,7 @@ export type TokenAnswer =
 
 /** How one kind of environment API is spoken. Everything that differs between APIs is behind this. */
 export interface Dialect {
-  /** Most entries that one request may hold; Infinity if only `batching.maxEntries` bounds it. */
+  /** Most entries that one request may hold; Infinity if only `batching.maxEntries` bounds it. Of the API, not configured: keys of pieces follow from it. */
   readonly maxEntries: number;
   /** What access tokens are asked for, to be named when access is refused. */
   readonly scope: string | undefined;

@@ -4,8 +4,11 @@ import type { HttpResponse, HttpSend } from "./dialect.ts";
 
 export type Discovered =
   | { ok: true; url: string }
-  /** `detail` is for people. The response may be a success that holds no usable address. */
-  | { ok: false; response: HttpResponse; detail: string };
+  /**
+   * `detail` is for people. The response may be a success that holds no usable address; `isGarbage` if it isn't even such a
+   * document, but what something on the way, or an issuer in trouble, says instead.
+   */
+  | { ok: false; response: HttpResponse; detail: string; isGarbage: boolean };
 
 export interface DiscoveryDocument {
   issuer: string;
@@ -31,7 +34,9 @@ export async function discover(
     body: "",
     signal,
   });
-  const failure = (detail: string): Discovered => ({ ok: false, response, detail });
+  const failure = (detail: string, isGarbage = false): Discovered => ({
+    ...{ ok: false, response, detail, isGarbage },
+  });
   if (!isSuccess(response))
     return failure(`the issuer answered ${response.status} when asked for ${property}`);
   const text = z
@@ -39,7 +44,9 @@ export async function discover(
     .transform((document) => (Object.hasOwn(document, property) ? document[property] : undefined))
     .pipe(z.string())
     .safeParse(jsonOf(response)).data;
-  if (text === undefined || !URL.canParse(text)) return failure(`the issuer gives no ${property}`);
+  if (text === undefined || !URL.canParse(text)) {
+    return failure(`the issuer gives no ${property}`, true);
+  }
   const url = new URL(text);
   const isEncrypted = url.protocol === "https:";
   if (!isEncrypted && (url.protocol !== "http:" || issuer.startsWith("https:"))) {
