@@ -6,10 +6,14 @@ const minute = 60_000;
 
 const retry = z
   .strictObject({
-    initialBackoff: duration(1, 60 * minute).prefault("500ms"),
+    initialBackoff: duration(1, 60 * minute)
+      .prefault("500ms")
+      .describe("The longest pause after the first failure; it doubles with every further one."),
     maxBackoff: duration(1, 60 * minute)
       .prefault("60s")
-      .describe("Not less than initialBackoff."),
+      .describe(
+        "The longest pause. Not less than initialBackoff. An environment that is just down (no answer, 5xx, no token) is tried at least every second, or as often as takes 5 % of the replica's share of requestsPerSecond if that is less often: an opt-out must not wait for an outage that is over. Only a maxBackoff below that makes it more often.",
+      ),
   })
   .superRefine(({ initialBackoff, maxBackoff }, context) => {
     if (typeof initialBackoff !== "number" || typeof maxBackoff !== "number") return;
@@ -18,7 +22,9 @@ const retry = z
     context.addIssue({ code: "custom", path: ["maxBackoff"], message });
   }, evenIfFaulty)
   .prefault({})
-  .describe("Pauses between attempts: exponential with full jitter, without end.");
+  .describe(
+    "Pauses between attempts of a batch, and between probes of an environment that refuses access or answers wrongly: exponential with full jitter, without end.",
+  );
 
 /** What every environment has, whatever its dialect. */
 export const environmentKeys = {

@@ -40,8 +40,10 @@ const slowThenDown = async (
     },
     ...options,
   });
-  deliverMany(fixture, 1, { first: 900 });
+  const [slow] = deliverMany(fixture, 1, { first: 900 });
+  await fixture.settle();
   await fixture.advance(10_000, 1_000);
+  assert.ok(slow?.outcomes);
   mode = "down";
   const deliveries = deliverMany(fixture, 20, { size: 4 });
   for (let time = 0; time < 5_000 && fixture.lane.state().closure === null; time += 100) {
