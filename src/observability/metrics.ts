@@ -104,6 +104,7 @@ export function createMetrics(options: { version: string; environments: readonly
   for (const environment of options.environments) {
     for (const outcome of [
       "acknowledged",
+      "entries",
       "short",
       "refused",
       "unauthorized",

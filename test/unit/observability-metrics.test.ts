@@ -84,6 +84,7 @@ test("a lane shows whether it is open; if not, for which one reason, since when 
     const own = closed.filter(({ labels }) => labels.environment === name);
     assert.deepEqual(own.map(({ labels }) => labels.reason).sort(), [
       "credentials_refused",
+      "entries_failed",
       "misconfigured",
       "paused",
       "retry_after",
