@@ -1,11 +1,13 @@
-/** What `npm run bench` runs, against one local Kafka: measurements as ratios. Arguments choose: `quota`, `isolation`. */
+/** What `npm run bench` runs, against one local Kafka: measurements as ratios. Arguments choose: `quota`, `isolation`, `trace`. */
 import { startLocalStack } from "../src/local-stack/local-stack.ts";
 import { measureIsolation } from "./isolation.ts";
 import { measureQuota } from "./quota.ts";
 import { type Measurement, report, say } from "./report.ts";
+import { measureTrace } from "./trace.ts";
 
 const BENCHES: Record<string, () => Promise<Measurement[]>> = {
   quota: async () => [...(await measureQuota(1)), ...(await measureQuota(3))],
+  trace: async () => [...(await measureTrace(6)), ...(await measureTrace(1))],
   isolation: async () => [...(await measureIsolation(6)), ...(await measureIsolation(1))],
 };
 

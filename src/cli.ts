@@ -16,8 +16,12 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   gateway: async () => (await import("./commands/gateway.ts")).gatewayCommand(),
   simulator: async () => (await import("./commands/simulator.ts")).simulatorCommand(),
   quickstart: async () => (await import("./commands/quickstart.ts")).quickstartCommand(),
+  check: async () => (await import("./commands/check.ts")).checkCommand(),
   topics: async () => (await import("./commands/topics.ts")).topicsCommand(),
   lint: async () => (await import("./commands/lint.ts")).lintCommand(),
+  trace: async () => (await import("./commands/trace.ts")).traceCommand(),
+  ledger: async () => (await import("./commands/ledger.ts")).ledgerCommand(),
+  redrive: async () => (await import("./commands/redrive.ts")).redriveCommand(),
 };
 
 const program = new Command("optout-relay")

@@ -74,11 +74,19 @@ export function askedAt(event: BatchEvent): number {
   return Number.isNaN(occurred) ? event.record.timestamp : occurred;
 }
 
-/** The stronger of two wishes for one phone: for ever beats until a date, a later date beats an earlier one. */
+/**
+ * The stronger of two wishes for one phone: for ever beats until a date, a later date beats an earlier one. Dates are never
+ * compared with the time that it is: the same records must make the same batch whenever they are read. So a date that is
+ * over is sent like any other, and it is the environment that may refuse it.
+ */
 const isStronger = (candidate: Entry, current: Entry): boolean =>
   current.expirationDate !== undefined &&
   (candidate.expirationDate === undefined ||
     Date.parse(candidate.expirationDate) > Date.parse(current.expirationDate));
+
+/** Two wishes for one phone that come to the same: their order doesn't matter. */
+export const isSameWish = (one: Entry, other: Entry): boolean =>
+  !isStronger(one, other) && !isStronger(other, one);
 
 const entryOf = (decoded: Decoded & { ok: true }): Entry => {
   const { phone, type, source, expiresAt } = decoded.event;

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { digestAt, digestBytes, packDigests } from "./digests.ts";
 import { decodeSplit, encodeSplit, type Split } from "./split.ts";
 import { pushVarint, reader, varintLength } from "./varint.ts";
 
@@ -87,22 +88,6 @@ function pushColumn(out: number[], hash: string, flags: readonly boolean[]): voi
   out.push(...bitmap);
 }
 
-function pushDigests(out: number[], batches: readonly Readonly<LedgerBatch>[]): void {
-  for (let index = 0; index < batches.length; index += 2) {
-    const first = (batches[index]?.digest ?? 0) & 0xfff;
-    const second = (batches[index + 1]?.digest ?? 0) & 0xfff;
-    out.push(first >> 4, ((first & 0xf) << 4) | (second >> 8), second & 0xff);
-  }
-}
-
-const digestBytes = (count: number): number => Math.ceil(count / 2) * 3;
-
-const digestAt = (packed: Uint8Array, index: number): number => {
-  const at = (index >> 1) * 3;
-  const [a = 0, b = 0, c = 0] = packed.subarray(at, at + 3);
-  return index % 2 === 0 ? (a << 4) | (b >> 4) : ((b & 0xf) << 8) | c;
-};
-
 /**
  * Encodes the batches behind the committed offset `base`, in offset order. No batches: the empty string. Should it be too
  * long (an environment was added to a full ledger), acknowledgements are left out: asking again is safe.
@@ -172,7 +157,7 @@ function encodeWhole(
     if (gap > 0) pushVarint(out, gap);
     previousEnd = last + 1;
   }
-  pushDigests(out, batches);
+  out.push(...packDigests(batches.map(({ digest }) => digest)));
   const columns = columnHashes(environments)
     .map((hash, index) => ({ hash, flags: batches.map((batch) => batch.acknowledged[index] === true) }))
     .concat({ hash: SETTLED_HASH, flags: batches.map((batch) => batch.settled) })
@@ -184,7 +169,12 @@ function encodeWhole(
   return PREFIX + Buffer.concat([checksum(base, payload), payload]).toString("base64url");
 }
 
-function decodePayload(base: number, payload: Uint8Array, environments: readonly string[]): LedgerBatch[] {
+function decodePayload(
+  base: number,
+  payload: Uint8Array,
+  environments: readonly string[],
+  onUnknown: (hash: string) => void,
+): LedgerBatch[] {
   const from = reader(payload);
   const count = from.varint();
   if (count > payload.length) throw new RangeError("it claims more batches than it can hold");
@@ -203,11 +193,15 @@ function decodePayload(base: number, payload: Uint8Array, environments: readonly
     batch.digest = digestAt(digests, index);
   });
   const hashes = columnHashes(environments);
+  const columnOf = (hash: string): number => {
+    if (!hashes.includes(hash) && hash !== SETTLED_HASH) onUnknown(hash);
+    return hashes.indexOf(hash);
+  };
   for (let left = from.varint(); left > 0; left--) {
     const hash = Buffer.from(from.take(HASH_BYTES)).toString("hex");
     const cursor = from.varint();
     const bitmap = from.take(from.varint());
-    const column = hashes.indexOf(hash);
+    const column = columnOf(hash);
     batches.forEach((batch, index) => {
       const bit = index - cursor;
       const isSet = bit < 0 || (((bitmap[bit >> 3] ?? 0) >> (bit & 7)) & 1) === 1;
@@ -216,16 +210,16 @@ function decodePayload(base: number, payload: Uint8Array, environments: readonly
       else if (column >= 0) batch.acknowledged[column] = true;
     });
   }
-  while (!from.atEnd()) readSplits(from, batches, hashes);
+  while (!from.atEnd()) readSplits(from, batches, columnOf);
   return batches;
 }
 
 function readSplits(
   from: ReturnType<typeof reader>,
   batches: LedgerBatch[],
-  hashes: readonly (string | undefined)[],
+  columnOf: (hash: string) => number,
 ): void {
-  const environment = hashes.indexOf(Buffer.from(from.take(HASH_BYTES)).toString("hex"));
+  const environment = columnOf(Buffer.from(from.take(HASH_BYTES)).toString("hex"));
   let index = 0;
   for (let left = from.varint(); left > 0; left--) {
     index += from.varint();
@@ -233,19 +227,21 @@ function readSplits(
     const batch = batches[index];
     if (batch === undefined) throw new RangeError("it splits a batch that it doesn't have");
     if (environment < 0) continue;
-    batch.splits ??= hashes.map(() => undefined);
+    batch.splits ??= batch.acknowledged.map(() => undefined);
     batch.splits[environment] = split;
   }
 }
 
 /**
  * Reads what `encodeLedger` wrote. An environment that the ledger doesn't know has acknowledged nothing; one that isn't
- * in `environments` any more is ignored. Never throws: foreign or damaged metadata is a `problem`.
+ * in `environments` any more is ignored, but for `onUnknown`, which is told its `environmentHash`, perhaps twice.
+ * Never throws: foreign or damaged metadata is a `problem`.
  */
 export function decodeLedger(
   base: number,
   metadata: string | null,
   environments: readonly string[],
+  onUnknown: (hash: string) => void = () => {},
 ): DecodedLedger {
   if (metadata === null || metadata === "") return { ok: true, batches: [] };
   if (!metadata.startsWith(PREFIX)) return { ok: false, problem: "it wasn't written by this product" };
@@ -258,7 +254,7 @@ export function decodeLedger(
     return { ok: false, problem: "its checksum is wrong" };
   }
   try {
-    return { ok: true, batches: decodePayload(base, payload, environments) };
+    return { ok: true, batches: decodePayload(base, payload, environments, onUnknown) };
   } catch (error) {
     return { ok: false, problem: error instanceof Error ? error.message : String(error) };
   }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import type { Admin } from "kafkajs";
+import { rereadable } from "../config/reread.ts";
 import type { Config } from "../config/schema.ts";
 import type { OptoutError } from "../errors.ts";
 import { createGateway } from "../gateway/gateway.ts";
@@ -16,17 +17,43 @@ const RECONNECT_PAUSE_MS = 3_000;
 /** Attempts from one log line to the next; with kafkajs' own retries, about two minutes. */
 const ATTEMPTS_PER_LINE = 10;
 
+const HELP = `
+POST /opt-out takes one opt-out, as JSON or as a form, and answers 202 once
+Kafka has it on all in-sync replicas:
+
+  curl http://127.0.0.1:8080/opt-out -H 'X-API-Key: <key>' \\
+       -H 'Content-Type: application/json' -H 'Idempotency-Key: form-4711' \\
+       -d '{"phone":"(212) 555-0123","source":"web"}'
+
+From an IVR: {"phone":"2125550123","region":"US","source":"ivr"}
+
+Also: /openapi.json (all of it described), /livez, /readyz (says why not) and
+/metrics. The keys under "gateway" of the configuration:
+
+  gateway:
+    host: 127.0.0.1          # 0.0.0.0 for callers on other machines
+    port: 8080
+    apiKeys: ["\${file:/run/secrets/web-key}"]   # none: no key is asked for
+    requestsPerSecond: 1000  # of each key, else each address; above it: 429
+    trustedProxies: []       # whose X-Forwarded-For is believed: 10.0.0.0/8
+    cors: {origins: []}      # https://www.example.com: its scripts may call
+
+SIGTERM or SIGINT finishes what is under way, then ends it (exit code 0); a
+second one ends it at once. Exit codes: 1 failed, 2 wrong usage.
+`;
+
 /** `optout-relay gateway`: takes opt-outs over HTTP until a signal stops it. */
 export const gatewayCommand = (): Command =>
   withConfigOption(new Command("gateway"))
     .description("take opt-outs over HTTP (POST /opt-out) and put them on the events topic")
+    .addHelpText("after", HELP)
     .action(async (options: ConfigOption) => {
       const config = configFrom(options);
       await runGateway(config, createLogger(config.logging));
     });
 
 async function runGateway(config: Config, logger: Logger): Promise<void> {
-  const kafka = createKafka(config.kafka, logger);
+  const kafka = createKafka(config.kafka, logger, rereadable(config, ["kafka", "sasl"], logger));
   const admin = kafka.admin();
   const producer = createRecordProducer(kafka);
   const stopped = stopSignal();
@@ -36,6 +63,7 @@ async function runGateway(config: Config, logger: Logger): Promise<void> {
     config,
     producer,
     logger,
+    apiKeys: rereadable(config, ["gateway", "apiKeys"], logger),
     checkKafka: async () => {
       await requireTopics(admin, config, ["events"]);
     },

@@ -1,10 +1,10 @@
 import { once } from "node:events";
 import { createReadStream } from "node:fs";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { messageOf, OptoutError } from "../errors.ts";
 import { createDecoder, type Decoder } from "../events/decode.ts";
 import type { RejectReason } from "../events/event.ts";
-import { isRegion } from "../phone/normalize.ts";
+import { parseRegion } from "./region.ts";
 
 /** What the command prints of a line. Here the normalised phone is the purpose, so it is shown whole. */
 export interface LintResult {
@@ -123,12 +123,6 @@ Exit code: 0 all would be delivered, 1 some would be rejected, 2 wrong usage.
 
   echo '{"phone": "(212) 555-0123", "source": "web"}' | optout-relay lint
 `;
-
-function parseRegion(value: string): string {
-  const region = value.trim().toUpperCase();
-  if (isRegion(region)) return region;
-  throw new InvalidArgumentError("It must be an ISO 3166 alpha-2 code, such as US or GB.");
-}
 
 async function* readInput(file: string | undefined): Chunks {
   if (file === undefined || file === "-") {

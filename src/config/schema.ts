@@ -20,6 +20,7 @@ import {
   topic,
   whole,
 } from "./fields.ts";
+import { apiKey, gateway } from "./gateway-keys.ts";
 
 const second = 1_000;
 const minute = 60 * second;
@@ -201,11 +202,6 @@ const environmentsOf = <Definition extends DialectDefinition>(definitions: reado
     }, evenIfFaulty)
     .describe("Every event goes to every one of these.");
 
-const apiKey = text(
-  /^[\x21-\x7e]+$/,
-  "expected a key of visible ASCII characters, without blanks, not empty",
-);
-
 /**
  * The whole configuration, with environments of the dialects given. Strict at every level; input is what the file holds,
  * output has milliseconds and bytes.
@@ -230,17 +226,7 @@ export const configSchemaFor = <Definition extends DialectDefinition>(definition
       })
       .prefault({})
       .describe("The relay's metrics, health and console."),
-    gateway: z
-      .strictObject({
-        host: listenHost().default("127.0.0.1"),
-        port: port().default(8_080),
-        apiKeys: z
-          .array(apiKey, "expected a list of keys")
-          .default([])
-          .describe("Keys callers must present; none: no key is asked for."),
-      })
-      .prefault({})
-      .describe("The HTTP intake."),
+    gateway,
     logging: z
       .strictObject({
         level: oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),

@@ -60,11 +60,12 @@ export function createEnvironment(options: EnvironmentOptions): Environment {
   };
 }
 
-function createDialect({
+/** How this environment's API is spoken. Throws an OptoutError for a dialect that isn't there. */
+export function createDialect({
   config,
   auth = () => config.auth,
   dialects = builtIn,
-}: EnvironmentOptions): Dialect {
+}: Pick<EnvironmentOptions, "config" | "auth" | "dialects">): Dialect {
   const definition = dialects.find(({ name }) => name === config.dialect);
   if (definition === undefined) {
     const names = dialects.map(({ name }) => name).join(", ");

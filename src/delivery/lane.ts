@@ -48,6 +48,7 @@ export interface LaneOptions {
 }
 
 export interface LaneState {
+  /** Parts that are ready, and those held back behind another wish for one of their phones. */
   queued: number;
   inFlight: number;
   waitingForRetry: number;
@@ -80,11 +81,15 @@ export interface Lane {
 /** Longest timer; a lane looks again at least this often. */
 const MAX_TIMER_MS = 1_000;
 
+/** A part that failed so many times while others may have been taken holds those behind it back no longer. */
+const PATIENCE_WITH_ONE = 8;
+
 /**
  * A part's way:
  *
  *   ready ── gate, rate and `maySend` allow ──► under way ── last word on its entries ──► finished
- *     ▲                                             │
+ *     ▲ │                                           │
+ *     │ └─► held back, while another wish for one of its phones has no last word (`phone-order.ts`); then in front
  *     ├── at once, in front: 401, the lane closed ──┤
  *     ├── after its backoff: no answer, unavailable, one entry not taken
  *     └── its pieces, once the ledger has the split: refused or not taken whole
@@ -122,7 +127,7 @@ export function createLane(options: LaneOptions): Lane {
         wakeIn(wait);
         return;
       }
-      const part = backlog.shift() ?? backlog.shiftDelayed();
+      const part = backlog.shift() ?? (gate.closure() && backlog.shiftDelayed());
       if (part !== undefined) void attempt(throttle.start(part));
     }
   }
@@ -202,7 +207,14 @@ export function createLane(options: LaneOptions): Lane {
     });
   }
 
+  /**
+   * An opt-out that is in order but on no list helps nobody. So a part that fails by itself, again and again, goes behind
+   * those that wait for it. Failures of a closed lane don't count: after an outage the order is what it was before.
+   */
   function retryLater(part: Part): void {
+    if (gate.closure() === undefined && ++part.failuresWhileOpen >= PATIENCE_WITH_ONE) {
+      backlog.release(part, part);
+    }
     backlog.delay(part, backoff(part.attempts, retry, random));
   }
 
@@ -218,7 +230,7 @@ export function createLane(options: LaneOptions): Lane {
   return {
     name,
     deliver(delivery) {
-      for (const part of partsOf(delivery, dialect.maxEntries)) backlog.push(part);
+      for (const part of partsOf(delivery, dialect.maxEntries, backlog.release)) backlog.push(part);
       pump();
     },
     setShare(share) {
@@ -251,7 +263,7 @@ export function createLane(options: LaneOptions): Lane {
       return idle.promise;
     },
     state: () => ({
-      queued: backlog.ready,
+      queued: backlog.ready + backlog.heldBack,
       inFlight: throttle.inFlight,
       waitingForRetry: backlog.delayed,
       closure: closureNow(),

@@ -41,8 +41,12 @@ export interface Delivery {
   done(parts: PartOutcome[]): void;
 }
 
+/** The environment had its last word on entries of this part's batch. */
+type OnAnswered = (part: Part, range: EntryRange) => void;
+
 /** A delivery under way, and what is known of its entries so far. */
 interface Job extends Delivery {
+  onAnswered: OnAnswered;
   split: Split;
   outcomes: PartOutcome[];
   /** Entries without an outcome yet. */
@@ -56,6 +60,8 @@ export interface Part extends Readonly<EntryRange> {
   attempts: number;
   /** Answers that said of all its entries that they weren't taken. */
   failures: number;
+  /** Attempts that failed though the lane stayed open. */
+  failuresWhileOpen: number;
   /** Others of the same request were taken, so that it is these entries that are at fault, not the environment. */
   readonly isSuspect: boolean;
 }
@@ -67,6 +73,7 @@ const partOf = (job: Job, { from, to }: EntryRange, isSuspect = false): Part => 
   slice: sliceOf(job.scope, job.batch, from, to),
   attempts: 0,
   failures: 0,
+  failuresWhileOpen: 0,
   isSuspect,
 });
 
@@ -76,12 +83,12 @@ const shifted = (ranges: readonly EntryRange[], by: number): EntryRange[] =>
   ranges.map(({ from, to }) => ({ from: from + by, to: to + by }));
 
 /** What there is to send of a batch, in requests of at most so many entries. Nothing to send ends the delivery. */
-export function partsOf(delivery: Delivery, maxEntries: number): Part[] {
+export function partsOf(delivery: Delivery, maxEntries: number, onAnswered: OnAnswered): Part[] {
   const count = delivery.batch.entries.length;
   const split = cutToSize(delivery.split, count, maxEntries);
   const pieces = pendingPieces(split, count);
   const left = pieces.reduce((sum, piece) => sum + sizeOf(piece), 0);
-  const job = { ...delivery, split, outcomes: [], left };
+  const job = { ...delivery, onAnswered, split, outcomes: [], left };
   if (left === 0) job.done([]);
   return pieces.map((piece) => partOf(job, piece));
 }
@@ -119,9 +126,11 @@ export function splitPart(
 
 type Said = Pick<PartOutcome, "accepted" | "httpStatus" | "requestId" | "detail" | "attempts">;
 
-const addOutcome = ({ job }: Part, range: EntryRange, said: Said): void => {
+const addOutcome = (part: Part, range: EntryRange, said: Said): void => {
+  const { job } = part;
   job.outcomes.push({ ...range, ...said, answeredAt: Date.now() });
   job.left -= sizeOf(range);
+  job.onAnswered(part, range);
 };
 
 const endIfDone = ({ job }: Part): void => {

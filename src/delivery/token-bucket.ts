@@ -11,10 +11,14 @@ export interface TokenBucket {
 /** A burst of this many seconds' worth of tokens, so that a pause isn't followed by a flood. */
 const BURST_SECONDS = 0.1;
 
-export function createTokenBucket(tokensPerSecond: number, now: number): TokenBucket {
+export function createTokenBucket(
+  tokensPerSecond: number,
+  now: number,
+  burstSeconds = BURST_SECONDS,
+): TokenBucket {
   let rate = tokensPerSecond;
   let updatedAt = now;
-  const burst = () => Math.max(1, rate * BURST_SECONDS);
+  const burst = () => Math.max(1, rate * burstSeconds);
   let tokens = burst();
 
   const refill = (at: number) => {

@@ -1,8 +1,26 @@
-import { messageOf } from "../errors.ts";
 import { normalizePhone } from "../phone/normalize.ts";
-import type { Decoded, Provenance, Rejected, RejectReason } from "./event.ts";
-import { type Fields, fieldsOf, readExpiresAt, readPhone, readProvenance, readRegion } from "./fields.ts";
+import {
+  headerAttributes,
+  isEnvelope,
+  isStructured,
+  openEnvelope,
+  refusedAttributes,
+  withAttributes,
+} from "./cloud-event.ts";
+import type { Decoded, Rejected } from "./event.ts";
+import {
+  ambiguousField,
+  type Fields,
+  fieldsOf,
+  readExpiresAt,
+  readPhone,
+  readProvenance,
+  readRegion,
+} from "./fields.ts";
 import type { SchemaCache } from "./schema-cache.ts";
+import { type Refusal, readValue, type SchemaNeeded } from "./value.ts";
+
+export type { SchemaNeeded } from "./value.ts";
 
 export interface DecoderOptions {
   /** Regions are ISO 3166 alpha-2; a record's own `region` comes before its source's, that before the default. */
@@ -16,19 +34,7 @@ export interface RecordIn {
   headers?: Record<string, unknown> | undefined;
 }
 
-/** The record needs a schema that isn't cached yet: load it, then decode again. */
-export interface SchemaNeeded {
-  schemaId: number;
-}
-
 export type Decoder = (record: RecordIn) => Decoded | SchemaNeeded;
-
-/** Confluent wire format: a zero byte, a big-endian schema id, the payload. No JSON text starts with a zero byte. */
-const MAGIC_BYTE = 0;
-const FRAME_BYTES = 5;
-
-/** A record's content, once its encoding is dealt with. */
-type Content = { fields: Fields } | Rejected | SchemaNeeded;
 
 /**
  * Record → event. Synchronous, so that a slice of a fetched batch is decoded without a promise per record; never
@@ -40,105 +46,75 @@ export function createDecoder(options: DecoderOptions): Decoder {
   const regionOf = (source: string): string => (regionBySource.get(source) ?? defaultRegion).toUpperCase();
   return (record) => {
     try {
-      const content = readContent(record.value, options.schemas);
-      return "fields" in content ? toEvent(content.fields, regionOf) : content;
+      const read = readRecord(record, options.schemas);
+      if ("schemaId" in read) return read;
+      return read.refusal === undefined ? toEvent(read, regionOf) : reject(read.refusal, read.fields);
     } catch {
       // Not the error's message: it may quote the record.
-      return reject("undecodable", "the record could not be read");
+      return reject({ reason: "undecodable", detail: "the record could not be read" }, () => undefined);
     }
   };
 }
 
-function readContent(value: Buffer | null, schemas: SchemaCache | null): Content {
-  if (value === null || value.length === 0) {
-    return reject("empty_value", "the record has no value (a tombstone): there is no phone in it to opt out");
-  }
-  return value[0] === MAGIC_BYTE ? readFramed(value, schemas) : readJson(value);
+/** What a record says, as far as it could be read; `encoding` is how it was written, in words. */
+interface Read {
+  fields: Fields;
+  encoding: string;
+  refusal?: Refusal | undefined;
 }
 
-function readFramed(value: Buffer, schemas: SchemaCache | null): Content {
-  if (value.length < FRAME_BYTES) {
-    return reject(
-      "undecodable",
-      `starts like the Confluent wire format, but ends after ${value.length} of 5 bytes`,
-    );
+const NO_VALUE = "the record has no value (a tombstone): there is no phone in it to opt out";
+
+/** Deals with the encoding and the envelope. Of a record that is refused, the attributes still tell which one it is. */
+function readRecord({ value, headers }: RecordIn, schemas: SchemaCache | null): Read | SchemaNeeded {
+  const attributes = headerAttributes(headers);
+  const known = withAttributes(() => undefined, attributes);
+  const refused = (refusal: Refusal, fields = known): Read => ({ fields, encoding: "", refusal });
+  if (value === null || value.length === 0) return refused({ reason: "empty_value", detail: NO_VALUE });
+  const structured = isStructured(headers);
+  if (typeof structured === "object") return refused(structured);
+  const content = readValue(value, headers, schemas);
+  if ("schemaId" in content) return content;
+  if ("reason" in content) return refused(content);
+  if (!isEnvelope(content.fields, structured)) {
+    const fields = withAttributes(fieldsOf(content.fields), attributes);
+    return { fields, encoding: content.encoding, refusal: refusedAttributes(attributes) };
   }
-  const schemaId = value.readInt32BE(1);
-  const framed = `in the Confluent wire format with schema id ${schemaId}`;
-  if (schemas === null) {
-    return reject("undecodable", `${framed}, but no registry is configured: set schemaRegistry.url`);
-  }
-  if (schemaId <= 0) return reject("undecodable", `${framed}, which is not a possible id`);
-  const schema = schemas.get(schemaId);
-  if (schema === undefined) return { schemaId };
-  if (schema === "unknown")
-    return reject("undecodable", `${framed}, which the schema registry does not know`);
-  if (schema === "unusable") {
-    return reject(
-      "undecodable",
-      `${framed}, whose schema cannot be used: it must be Avro, JSON Schema or Protobuf`,
-    );
-  }
-  let record: unknown;
-  try {
-    record = schema.decode(value.subarray(FRAME_BYTES));
-  } catch {
-    return reject("undecodable", `${framed}, but its payload does not fit that schema`);
-  }
-  return contentOf(record, framed);
+  const own = fieldsOf(content.fields);
+  const payload = openEnvelope(content.fields, (bytes) => readValue(bytes, undefined, schemas));
+  if ("schemaId" in payload) return payload;
+  const data = "fields" in payload ? fieldsOf(payload.fields) : () => undefined;
+  const fields = withAttributes(withAttributes(data, own), attributes);
+  const refusal = refusedAttributes(own) ?? ("reason" in payload ? payload : undefined);
+  return { fields, encoding: "a CloudEvent", refusal };
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
-function readJson(value: Buffer): Content {
-  let text: string;
-  try {
-    text = utf8.decode(value);
-  } catch {
-    return reject("undecodable", "neither UTF-8 text nor in the Confluent wire format");
+function toEvent({ fields, encoding }: Read, regionOf: (source: string) => string): Decoded {
+  const rejected = (reason: Refusal["reason"], detail: string): Rejected =>
+    reject({ reason, detail }, fields);
+  const twice = ambiguousField(fields);
+  if (twice !== undefined) {
+    return rejected("ambiguous_field", `${twice} is given more than once, with different values`);
   }
-  let record: unknown;
-  try {
-    record = JSON.parse(text);
-  } catch (error) {
-    // Only the place is told: the rest of the message quotes the record.
-    const place = /at position \d+/.exec(messageOf(error))?.[0];
-    return reject(
-      "undecodable",
-      place === undefined ? "not valid JSON" : `not valid JSON: see the character ${place}`,
-    );
-  }
-  return contentOf(record, "valid JSON");
-}
-
-function contentOf(record: unknown, encoding: string): Content {
-  if (isObject(record)) return { fields: fieldsOf(record) };
-  return reject("undecodable", `${encoding}, but not an object with a field "phone"`);
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-function toEvent(fields: Fields, regionOf: (source: string) => string): Decoded {
-  const provenance = readProvenance(fields);
   const action = fields("action") ?? "opt_out";
   if (action !== "opt_out") {
-    return reject(
-      "unsupported_action",
-      'action must be "opt_out" or left out: nothing else is acted on',
-      provenance,
-    );
+    return rejected("unsupported_action", 'action must be "opt_out" or left out: nothing else is acted on');
   }
   const phone = readPhone(fields("phone"));
-  if (phone === null)
-    return reject("missing_phone", 'the field "phone" is missing, null or blank', provenance);
-  if ("detail" in phone) return reject("invalid_phone", phone.detail, provenance);
+  if (phone === null) {
+    return rejected(
+      "missing_phone",
+      `the field "phone" is missing, null or blank (the record is ${encoding})`,
+    );
+  }
+  if ("detail" in phone) return rejected("invalid_phone", phone.detail);
   const region = readRegion(fields("region"));
-  if ("detail" in region) return reject("invalid_field", region.detail, provenance);
+  if ("detail" in region) return rejected("invalid_field", region.detail);
   const expiry = readExpiresAt(fields("expiresAt"));
-  if ("detail" in expiry) return reject("invalid_field", expiry.detail, provenance);
+  if ("detail" in expiry) return rejected("invalid_field", expiry.detail);
+  const provenance = readProvenance(fields);
   const normalized = normalizePhone(phone.text, region.region ?? regionOf(provenance.source));
-  if (!normalized.ok) return reject("invalid_phone", `phone: ${normalized.detail}`, provenance);
+  if (!normalized.ok) return rejected("invalid_phone", `phone: ${normalized.detail}`);
   const { expiresAt } = expiry;
   return {
     ok: true,
@@ -151,8 +127,9 @@ function toEvent(fields: Fields, regionOf: (source: string) => string): Decoded 
   };
 }
 
-const nothingKnown: Provenance = { eventId: null, source: "unknown", occurredAt: null };
-
-function reject(reason: RejectReason, detail: string, provenance: Provenance = nothingKnown): Rejected {
-  return { ok: false, reason, detail, ...provenance };
-}
+const reject = ({ reason, detail }: Refusal, fields: Fields): Rejected => ({
+  ok: false,
+  reason,
+  detail,
+  ...readProvenance(fields),
+});

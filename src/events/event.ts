@@ -16,10 +16,13 @@ export interface OptOutEvent {
 export const REJECT_REASONS = [
   "empty_value",
   "undecodable",
+  "unknown_schema",
+  "unsupported_cloudevent",
   "missing_phone",
   "invalid_phone",
   "unsupported_action",
   "invalid_field",
+  "ambiguous_field",
   "refused_by_environment",
 ] as const;
 

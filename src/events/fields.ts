@@ -1,5 +1,6 @@
 import { isRegion } from "../phone/normalize.ts";
 import type { Provenance } from "./event.ts";
+import { AMBIGUOUS } from "./json.ts";
 import { toRfc3339 } from "./timestamp.ts";
 
 /** The field of a decoded record, undefined if it has none of that name. */
@@ -15,6 +16,13 @@ export function fieldsOf(record: Record<string, unknown>): Fields {
   return (name) => (Object.hasOwn(record, name) ? record[name] : undefined);
 }
 
+/** What decides for whom and how long an opt-out is, and whether it is one. */
+const DECISIVE = ["phone", "action", "region", "expiresAt"];
+
+/** The decisive field, if any, that is given more than once with different values. */
+export const ambiguousField = (fields: Fields): string | undefined =>
+  DECISIVE.find((name) => fields(name) === AMBIGUOUS);
+
 /** Nothing was said: the field is absent, null or blank, as forms send it. */
 export const isAbsent = (value: unknown): boolean =>
   value === undefined || value === null || (typeof value === "string" && value.trim() === "");
@@ -27,6 +35,8 @@ export function readProvenance(fields: Fields): Provenance {
     occurredAt: toRfc3339(fields("occurredAt")) ?? null,
   };
 }
+
+export const isShortWord = (value: unknown): boolean => typeof value === "string" && WORD.test(value.trim());
 
 function readSource(value: unknown): string {
   const text = textOf(value).trim().slice(0, MAX_SOURCE_LENGTH);

@@ -6,10 +6,11 @@ import {
   type RegistryConnection,
   type RegistrySchema,
   type SchemaAnswer,
+  type SchemaId,
 } from "./registry-client.ts";
 
 /**
- * What is known of the registry's schemas, by id. A registry that is down is no reason to reject a record: `load`
+ * What is known of the registry's schemas, by id or GUID. A registry that is down is no reason to reject a record: `load`
  * lasts until there is an answer.
  *
  *            get: undefined ── load ──► (asked again and again, with backoff)
@@ -19,12 +20,12 @@ import {
  */
 export interface SchemaCache {
   /** undefined: not known yet, or not any more; `load` it. */
-  get(id: number): RegistrySchema | "unknown" | "unusable" | undefined;
+  get(id: SchemaId): RegistrySchema | "unknown" | "unusable" | undefined;
   /**
    * Resolves once `get` has an answer; concurrent calls for an id share one request.
    * Rejects with the signal's reason if it aborts, and when the cache is closed.
    */
-  load(id: number, signal?: AbortSignal): Promise<void>;
+  load(id: SchemaId, signal?: AbortSignal): Promise<void>;
   /** Ends all that waits. */
   close(): void;
 }
@@ -70,12 +71,12 @@ export function createSchemaCache(options: SchemaCacheOptions): SchemaCache {
   const backoff = options.backoff ?? { initial: 250, maximum: 10_000 };
   const confirmAfterMs = options.confirmAfterMs ?? CONFIRM_AFTER_MS;
   /** In order of last use, for eviction. */
-  const entries = new Map<number, { known: Known; staleAt: number }>();
-  const flights = new Map<number, Flight>();
+  const entries = new Map<SchemaId, { known: Known; staleAt: number }>();
+  const flights = new Map<SchemaId, Flight>();
   const closed = new AbortController();
   let warnedAt: number | undefined;
 
-  function get(id: number): Known | undefined {
+  function get(id: SchemaId): Known | undefined {
     const entry = entries.get(id);
     if (entry === undefined) return undefined;
     entries.delete(id);
@@ -84,14 +85,14 @@ export function createSchemaCache(options: SchemaCacheOptions): SchemaCache {
     return entry.known;
   }
 
-  function remember(id: number, known: Known): void {
+  function remember(id: SchemaId, known: Known): void {
     entries.delete(id);
     entries.set(id, { known, staleAt: typeof known === "string" ? now() + REFUSAL_TTL_MS : Infinity });
     const [oldest] = entries.keys();
     if (entries.size > MAX_ENTRIES && oldest !== undefined) entries.delete(oldest);
   }
 
-  function warn(schemaId: number, why: string): void {
+  function warn(schemaId: SchemaId, why: string): void {
     if (warnedAt !== undefined && now() - warnedAt < WARN_EVERY_MS) return;
     warnedAt = now();
     logger.warn(
@@ -105,7 +106,7 @@ export function createSchemaCache(options: SchemaCacheOptions): SchemaCache {
     warnedAt = undefined;
   }
 
-  async function fetchUntilAnswered(id: number, signal: AbortSignal): Promise<void> {
+  async function fetchUntilAnswered(id: SchemaId, signal: AbortSignal): Promise<void> {
     let refused = false;
     for (let attempt = 0; ; attempt += 1) {
       const answer = await fetchSchema(registry, id, { timeoutMs: requestTimeoutMs, signal });
@@ -123,7 +124,7 @@ export function createSchemaCache(options: SchemaCacheOptions): SchemaCache {
     }
   }
 
-  function takeOff(id: number): Flight {
+  function takeOff(id: SchemaId): Flight {
     const controller = new AbortController();
     const promise = fetchUntilAnswered(id, AbortSignal.any([controller.signal, closed.signal]));
     const flight = { promise, controller, waiters: 0 };
@@ -132,11 +133,11 @@ export function createSchemaCache(options: SchemaCacheOptions): SchemaCache {
     return flight;
   }
 
-  function forget(id: number, flight: Flight): void {
+  function forget(id: SchemaId, flight: Flight): void {
     if (flights.get(id) === flight) flights.delete(id);
   }
 
-  async function load(id: number, signal?: AbortSignal): Promise<void> {
+  async function load(id: SchemaId, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     closed.signal.throwIfAborted();
     if (get(id) !== undefined) return;

@@ -3,10 +3,11 @@ import type { Message } from "kafkajs";
 import type { Config } from "../config/schema.ts";
 import { createDecoder } from "../events/decode.ts";
 import type { Decoded, OptOutEvent } from "../events/event.ts";
+import type { Reason } from "./answers.ts";
 
 export type Intake =
   | { ok: true; phone: string; eventId: string; message: Message }
-  | { ok: false; reason: string; detail: string };
+  | { ok: false; reason: Reason; detail: string };
 
 export interface IntakeRequest {
   /** The fields of a form; else the bytes of a JSON object. */
@@ -17,6 +18,33 @@ export interface IntakeRequest {
 
 /** The same length as an `eventId` in an event, and what HTTP allows in a header. */
 const IDEMPOTENCY_KEY = /^[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?$/;
+/** A string of RFC 9651, as draft-ietf-httpapi-idempotency-key-header wants it. */
+const QUOTED = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/;
+
+/** The key itself, whether it is written in quotes or not; undefined if it can't be one. */
+function readIdempotencyKey(header: string): string | undefined {
+  const key = header.startsWith('"') ? QUOTED.exec(header)?.[1]?.replace(/\\(.)/g, "$1") : header;
+  return key !== undefined && IDEMPOTENCY_KEY.test(key) ? key : undefined;
+}
+
+const parseJson = (value: Buffer): unknown => {
+  try {
+    return JSON.parse(value.toString());
+  } catch {
+    return undefined;
+  }
+};
+
+/** What was dialled, with the # that ended it: no form of a number, but what an IVR has. */
+const DIALLED = /^([\d\s]+)#\s*$/;
+
+/** The same event with a dialled number as a person would write it; undefined if it isn't dialled. */
+function withoutTerminator(value: Buffer): Buffer | undefined {
+  const fields = parseJson(value);
+  if (typeof fields !== "object" || fields === null || !("phone" in fields)) return undefined;
+  const phone = typeof fields.phone === "string" ? DIALLED.exec(fields.phone)?.[1] : undefined;
+  return phone === undefined ? undefined : Buffer.from(JSON.stringify({ ...fields, phone }));
+}
 
 /**
  * A request's body → the record for the events topic, or why not. Read by the relay's own rules, so that what the
@@ -24,19 +52,29 @@ const IDEMPOTENCY_KEY = /^[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?$/;
  */
 export function createIntake(normalization: Config["normalization"]): (request: IntakeRequest) => Intake {
   const decode = createDecoder({ normalization, schemas: null });
-  const read = (value: Buffer): Decoded => {
+  const readOnce = (value: Buffer): Decoded => {
     const decoded = decode({ value });
     return "schemaId" in decoded ? reject("undecodable", "the body is not a JSON object") : decoded;
   };
+  const read = (value: Buffer): Decoded => {
+    const decoded = readOnce(value);
+    if (decoded.ok || decoded.reason !== "invalid_phone") return decoded;
+    const dialled = withoutTerminator(value);
+    return dialled === undefined ? decoded : readOnce(dialled);
+  };
 
   return ({ body, idempotencyKey }) => {
-    if (idempotencyKey !== undefined && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
-      return reject("invalid_field", "Idempotency-Key must be 1 to 256 visible ASCII characters");
+    const key = idempotencyKey === undefined ? undefined : readIdempotencyKey(idempotencyKey);
+    if (idempotencyKey !== undefined && key === undefined) {
+      return reject(
+        "invalid_field",
+        "Idempotency-Key must be 1 to 256 visible ASCII characters, in double quotes or without",
+      );
     }
     const decoded = Buffer.isBuffer(body) ? readJson(body, read) : readForm(body, read);
     if (!decoded.ok) return { ok: false, reason: decoded.reason, detail: decoded.detail };
     const { event } = decoded;
-    const eventId = idempotencyKey ?? event.eventId ?? randomUUID();
+    const eventId = key ?? event.eventId ?? randomUUID();
     return { ok: true, phone: event.phone, eventId, message: toMessage(event, eventId) };
   };
 }

@@ -2,27 +2,40 @@ import type { Message } from "kafkajs";
 import { explainKafkaError } from "../kafka/errors.ts";
 import type { RecordProducer } from "../kafka/producer.ts";
 import type { Logger } from "../observability/logger.ts";
+import type { GatewayMetrics } from "./metrics.ts";
 
 export interface SenderOptions {
   producer: Pick<RecordProducer, "send">;
   topic: string;
   brokers: readonly string[];
   logger: Logger;
+  metrics: Pick<GatewayMetrics, "produceSeconds" | "recordsInFlight">;
   /** Milliseconds a caller is kept waiting. */
   patience: number;
   /** Records on their way to Kafka at once; what is above is turned away immediately. */
   maxInFlight: number;
 }
 
-/**
- * Sends one record and says whether Kafka has it, within `patience`. False means not known to be there: the record may
- * still arrive. It counts as under way until Kafka or the client gives up on it, however long its caller has gone, so
- * that an outage can't fill the memory.
- */
-export type Send = (message: Message) => Promise<boolean>;
+/** A record on its way. */
+export interface Delivery {
+  /** Whether Kafka has it on all in-sync replicas; never rejects. False: not known to be there, it may still arrive. */
+  readonly acknowledged: Promise<boolean>;
+  /** How many callers wait for it now. */
+  waiting: number;
+}
 
-export function createSender(options: SenderOptions): Send {
-  const { producer, topic, brokers, logger, patience, maxInFlight } = options;
+export interface Sender {
+  /**
+   * Undefined if too many are under way. A record counts as under way until Kafka or the client gives up on it,
+   * however long its caller has gone, so that an outage can't fill the memory.
+   */
+  start(message: Message): Delivery | undefined;
+  /** Whether Kafka has the record within `patience`. */
+  confirmed(delivery: Delivery): Promise<boolean>;
+}
+
+export function createSender(options: SenderOptions): Sender {
+  const { producer, topic, brokers, logger, metrics, patience, maxInFlight } = options;
   let inFlight = 0;
   let failing = false;
 
@@ -35,37 +48,49 @@ export function createSender(options: SenderOptions): Send {
     failing = true;
   };
 
-  const deliver = async (message: Message, isAwaited: () => boolean): Promise<boolean> => {
-    inFlight += 1;
+  const send = async (message: Message, isAwaited: () => boolean): Promise<boolean> => {
+    const observe = metrics.produceSeconds.startTimer();
+    metrics.recordsInFlight.set(++inFlight);
     try {
       await producer.send([{ topic, messages: [message] }]);
+      observe({ outcome: "acknowledged" });
       succeeded();
       return true;
     } catch (error) {
+      observe({ outcome: "failed" });
       // What becomes of a record long given up says nothing of how Kafka is now.
       if (isAwaited()) failed(explainKafkaError(error, { brokers, topic }).message);
       return false;
     } finally {
-      inFlight -= 1;
+      metrics.recordsInFlight.set(--inFlight);
     }
   };
 
-  return async (message) => {
-    if (inFlight >= maxInFlight) {
-      failed(`${inFlight} are under way and not acknowledged`);
-      return false;
-    }
-    let awaited = true;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => {
-        failed(`no acknowledgement within ${patience} ms`);
-        resolve(false);
-      }, patience);
-    });
-    const confirmed = await Promise.race([deliver(message, () => awaited), late]);
-    awaited = false;
-    clearTimeout(timer);
-    return confirmed;
+  return {
+    start(message) {
+      if (inFlight >= maxInFlight) {
+        failed(`${inFlight} are under way and not acknowledged`);
+        return undefined;
+      }
+      const caller = { waiting: 0 };
+      const acknowledged = send(message, () => caller.waiting > 0);
+      return Object.assign(caller, { acknowledged });
+    },
+    async confirmed(delivery) {
+      delivery.waiting += 1;
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<boolean>((resolve) => {
+        timer = setTimeout(() => {
+          failed(`no acknowledgement within ${patience} ms`);
+          resolve(false);
+        }, patience);
+      });
+      try {
+        return await Promise.race([delivery.acknowledged, late]);
+      } finally {
+        delivery.waiting -= 1;
+        clearTimeout(timer);
+      }
+    },
   };
 }

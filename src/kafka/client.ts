@@ -1,14 +1,14 @@
-import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
-import { Kafka, type KafkaConfig, type SASLOptions } from "kafkajs";
+import { Kafka, type KafkaConfig, type Mechanism, type SASLOptions } from "kafkajs";
 import type { Config } from "../config/schema.ts";
-import { messageOf, OptoutError } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import { registerCodecs } from "./codecs.ts";
 import { createLogBridge, kafkaLogLevel } from "./logging.ts";
-import { createOauthTokenSource } from "./oauth.ts";
+import { createOauthTokenSource, type OauthOptions, oauthAuthenticator } from "./oauth.ts";
 import { mendRequestQueue } from "./quirks.ts";
+import { mendReauthentication } from "./reauthentication.ts";
 import { createSocketPool, type SocketPool } from "./sockets.ts";
+import { createTlsOptions } from "./tls.ts";
 
 /** Milliseconds. kafkajs' own second is too short for TLS to another region. */
 const CONNECTION_TIMEOUT_MS = 5_000;
@@ -17,20 +17,30 @@ const REQUEST_TIMEOUT_MS = 15_000;
 /** 0.2 s doubling to 3 s, six retries: absent brokers are reported after about ten seconds. Who can wait tries again. */
 const RETRY = { initialRetryTime: 200, maxRetryTime: 3_000, retries: 6 };
 
+type Ssl = Config["kafka"]["ssl"];
+type Sasl = NonNullable<Config["kafka"]["sasl"]>;
+
+type PasswordSasl = Exclude<Sasl, { mechanism: "oauthbearer" }>;
+
 const socketsOf = new WeakMap<Kafka, SocketPool>();
 
 /**
  * A kafkajs client for our configuration: reads every compression, logs into our logger without noise.
- * Nothing is connected yet. Throws an OptoutError `configuration` when a certificate file can't be read.
+ * Nothing is connected yet. Throws an OptoutError `configuration` when a certificate file can't be read or used.
+ * @param readSasl gives `kafka.sasl` as it is now, for each login: for a process that outlives its secrets, see `rereadable`.
  */
-export function createKafka(config: Config["kafka"], logger: Logger): Kafka {
+export function createKafka(
+  config: Config["kafka"],
+  logger: Logger,
+  readSasl: () => Sasl | undefined = () => config.sasl,
+): Kafka {
   registerCodecs();
   mendRequestQueue();
-  const sockets = createSocketPool();
+  mendReauthentication();
+  const sockets = createSocketPool(tlsOptions(config.ssl, logger));
   const options: KafkaConfig = {
     brokers: [...config.brokers],
     clientId: config.clientId,
-    ssl: tlsOptions(config.ssl),
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     authenticationTimeout: AUTHENTICATION_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -40,7 +50,7 @@ export function createKafka(config: Config["kafka"], logger: Logger): Kafka {
     logLevel: kafkaLogLevel(logger),
     logCreator: createLogBridge(logger),
   };
-  if (config.sasl !== undefined) options.sasl = saslOptions(config.sasl);
+  if (config.sasl !== undefined) options.sasl = saslOptions(config.sasl, readSasl, logger);
   const kafka = new Kafka(options);
   socketsOf.set(kafka, sockets);
   return kafka;
@@ -52,32 +62,37 @@ export function createKafka(config: Config["kafka"], logger: Logger): Kafka {
  */
 export const closeKafka = (kafka: Kafka): void => socketsOf.get(kafka)?.close();
 
-function tlsOptions(ssl: Config["kafka"]["ssl"]): boolean | ConnectionOptions {
-  if (typeof ssl === "boolean") return ssl;
-  const { caFile, certFile, keyFile, servername, rejectUnauthorized } = ssl;
+function tlsOptions(ssl: Ssl, logger: Logger): (() => ConnectionOptions) | undefined {
+  if (ssl === false) return undefined;
+  return ssl === true ? () => ({}) : createTlsOptions(ssl, logger);
+}
+
+function saslOptions(initial: Sasl, read: () => Sasl | undefined, logger: Logger): SASLOptions | Mechanism {
+  if (initial.mechanism !== "oauthbearer") return passwordOptions(initial, read);
+  const readOauth = (): OauthOptions => {
+    const sasl = read();
+    return sasl?.mechanism === "oauthbearer" ? sasl : initial;
+  };
   return {
-    rejectUnauthorized,
-    ...(caFile !== undefined && { ca: readPem("caFile", caFile) }),
-    ...(certFile !== undefined && { cert: readPem("certFile", certFile) }),
-    ...(keyFile !== undefined && { key: readPem("keyFile", keyFile) }),
-    ...(servername !== undefined && { servername }),
+    mechanism: "oauthbearer",
+    authenticationProvider: oauthAuthenticator(createOauthTokenSource(readOauth, logger)),
   };
 }
 
-function readPem(key: string, file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new OptoutError("configuration", `Can't read the file of kafka.ssl.${key}: ${messageOf(error)}.`, {
-      cause: error,
-    });
-  }
-}
-
-function saslOptions(sasl: NonNullable<Config["kafka"]["sasl"]>): SASLOptions {
-  if (sasl.mechanism === "oauthbearer") {
-    return { mechanism: "oauthbearer", oauthBearerProvider: createOauthTokenSource(sasl) };
-  }
-  const { mechanism, username, password } = sasl;
-  return { mechanism, username, password };
+function passwordOptions(initial: PasswordSasl, read: () => Sasl | undefined): SASLOptions {
+  const current = (): PasswordSasl => {
+    const sasl = read();
+    return sasl === undefined || sasl.mechanism === "oauthbearer" ? initial : sasl;
+  };
+  const { mechanism } = initial;
+  // kafkajs reads both anew for each login.
+  return {
+    mechanism,
+    get username() {
+      return current().username;
+    },
+    get password() {
+      return current().password;
+    },
+  };
 }

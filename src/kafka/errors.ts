@@ -103,7 +103,10 @@ function ofCredentials(failure: Failure, { brokers }: KafkaErrorContext): Explan
   ];
 }
 
-function ofPermissions({ type }: Failure, { topic, groupId }: KafkaErrorContext): Explanation | undefined {
+function ofPermissions(
+  { type }: Failure,
+  { brokers, topic, groupId }: KafkaErrorContext,
+): Explanation | undefined {
   const needed: Record<string, string> = {
     TOPIC_AUTHORIZATION_FAILED: `use the topic ${topic === undefined ? "it asked for" : `"${topic}"`}: grant it READ or WRITE, and DESCRIBE, on the topic (CREATE to create it)`,
     GROUP_AUTHORIZATION_FAILED: `join the consumer group ${groupId === undefined ? "of kafka.groupId" : `"${groupId}"`}: grant it READ on the group`,
@@ -112,7 +115,10 @@ function ofPermissions({ type }: Failure, { topic, groupId }: KafkaErrorContext)
   };
   const what = type === undefined ? undefined : needed[type];
   if (what === undefined) return undefined;
-  return ["kafka_unauthorized", `Kafka doesn't let this user ${what} (an ACL of the brokers).`];
+  return [
+    "kafka_unauthorized",
+    `Kafka at ${brokers.join(", ")} doesn't let this user ${what}, by an ACL of the brokers.`,
+  ];
 }
 
 function ofTopics({ type, message }: Failure, { topic }: KafkaErrorContext): Explanation | undefined {
@@ -139,6 +145,8 @@ function ofTopics({ type, message }: Failure, { topic }: KafkaErrorContext): Exp
   }
 }
 
+/** What the other side says of our certificate. */
+const CERTIFICATE_ALERTS = /ALERT_(\w*CERT|UNKNOWN_CA)/;
 const CERTIFICATE_CODES = /CERT|SIGNATURE|ISSUER|CRL|HOSTNAME_MISMATCH/;
 
 function ofTls({ code = "", broker, message }: Failure): Explanation | undefined {
@@ -154,6 +162,14 @@ function ofTls({ code = "", broker, message }: Failure): Explanation | undefined
     return [
       "configuration",
       `The certificate of ${where} is out of date. Renew it, or correct this machine's clock.`,
+    ];
+  }
+  if (CERTIFICATE_ALERTS.test(code)) {
+    const alert = /alert ([a-z ]+):/.exec(message)?.[1] ?? code;
+    return [
+      "configuration",
+      `Kafka at ${where} asks for a client certificate, and refuses the one it got, or that it got none (${alert}). ` +
+        "Set kafka.ssl.certFile and keyFile to one that isn't expired and is signed by an authority the brokers trust (ssl.truststore).",
     ];
   }
   if (CERTIFICATE_CODES.test(code)) {
@@ -213,7 +229,7 @@ function ofConnection(failure: Failure, { brokers }: KafkaErrorContext): Explana
   if (names.includes("KafkaJSConnectionClosedError") || code === "ECONNRESET" || code === "EPIPE") {
     return unreachable(
       `Kafka at ${where} closed the connection. It may be restarting; if it does so at once and always, ` +
-        "that listener wants TLS (kafka.ssl) or a login (kafka.sasl).",
+        "that listener wants TLS (kafka.ssl) or a login (kafka.sasl), or a client certificate (kafka.ssl.certFile).",
     );
   }
   return undefined;

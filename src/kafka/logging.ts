@@ -1,4 +1,5 @@
 import { type LogEntry, type logCreator, logLevel } from "kafkajs";
+import { messageOf } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import { CLOSED } from "./sockets.ts";
 
@@ -71,7 +72,7 @@ export function createLogBridge(logger: Logger, now: () => number = Date.now): l
   };
 
   return () => (entry) => {
-    const text = entry.log.message;
+    const text = textOf(entry);
     if (entry.level === logLevel.DEBUG) log.trace(safeFields(entry), text);
     else if (isRoutine(entry)) log.debug(safeFields(entry), text);
     else warn(safeFields(entry), text);
@@ -84,9 +85,13 @@ export const kafkaLogLevel = (logger: Logger): logLevel => {
   return logger.isLevelEnabled("debug") ? logLevel.INFO : logLevel.WARN;
 };
 
-function isRoutine({ level, log }: LogEntry): boolean {
+/** kafkajs sometimes logs an error in place of a message; those of OpenSSL end with a line break. */
+const textOf = ({ log }: LogEntry): string => messageOf(log.message).trim();
+
+function isRoutine(entry: LogEntry): boolean {
+  const { level, log } = entry;
   if (level === logLevel.INFO) return true;
-  const text = `${log.message} ${typeof log.error === "string" ? log.error : ""}`;
+  const text = `${textOf(entry)} ${typeof log.error === "string" ? log.error : ""}`;
   if (ECHOES.some((pattern) => pattern.test(text))) return true;
   const retries = typeof log.retryCount === "number" ? log.retryCount : 0;
   return retries < PATIENCE_RETRIES && PASSING.some((pattern) => pattern.test(text));

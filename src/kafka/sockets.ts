@@ -1,5 +1,5 @@
 import { isIP, connect as netConnect, type Socket } from "node:net";
-import { connect as tlsConnect } from "node:tls";
+import { type ConnectionOptions, connect as tlsConnect } from "node:tls";
 import type { ISocketFactoryArgs } from "kafkajs";
 
 const KEEP_ALIVE_MS = 60_000;
@@ -14,16 +14,16 @@ export interface SocketPool {
   close(): void;
 }
 
-export function createSocketPool(): SocketPool {
+/** @param tls gives the options of the next TLS connection; absent: connections are plain. */
+export function createSocketPool(tls?: () => ConnectionOptions): SocketPool {
   const sockets = new Set<Socket>();
   let closed = false;
   return {
-    connect({ host, port, ssl, onConnect }) {
+    connect({ host, port, onConnect }) {
       if (closed) throw new Error(CLOSED);
       const servername = isIP(host) === 0 ? { servername: host } : {};
-      // kafkajs leaves `ssl` out for plain connections, whatever its type says.
-      const socket = ssl
-        ? tlsConnect({ host, port, ...servername, ...ssl }, onConnect)
+      const socket = tls
+        ? tlsConnect({ host, port, ...servername, ...tls() }, onConnect)
         : netConnect({ host, port }, onConnect);
       socket.setKeepAlive(true, KEEP_ALIVE_MS);
       socket.setNoDelay(true);

@@ -31,6 +31,19 @@ declare module "kafkajs/src/network/requestQueue/index.js" {
   export default RequestQueue;
 }
 
+declare module "kafkajs/src/network/connection.js" {
+  interface Connection {
+    /** A `process.hrtime()`. */
+    authenticatedAt: [number, number] | null;
+    /** Of the login, in milliseconds, a 64-bit integer; 0: without end. */
+    sessionLifetime: { toString(): string };
+    isAuthenticated(): boolean;
+  }
+  const Connection: { prototype: Connection };
+  // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
+  export default Connection;
+}
+
 declare module "kafkajs/src/protocol/decoder.js" {
   export interface Header {
     key: string | null;
@@ -58,4 +71,16 @@ declare module "kafkajs/src/protocol/recordBatch/v0/decoder.js" {
   /** Rejects with an error named KafkaJSPartialMessageError if the batch is cut off. */
   // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
   export default function decodeRecordBatch(decoder: Decoder): Promise<{ records: unknown[] }>;
+}
+
+declare module "kafkajs/src/consumer/batch.js" {
+  import type { KafkaMessage } from "kafkajs";
+
+  class Batch {
+    constructor(topic: string, fetchedOffset: string, data: { partition: number; messages: KafkaMessage[] });
+    /** From the fetched offset on, without control records and those of aborted transactions. */
+    readonly messages: KafkaMessage[];
+  }
+  // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
+  export default Batch;
 }

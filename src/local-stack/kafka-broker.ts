@@ -39,42 +39,78 @@ function kafkaArtifact(version: string): Artifact {
   };
 }
 
-/** A one-node cluster on 127.0.0.1: broker and controller in one process. Data found in its folder are kept. */
-export function kafkaServer(
-  version: string = defaultVersion,
-  brokerConfig: Record<string, string> = {},
-  fixedPort?: number,
-): Server {
-  const artifact = kafkaArtifact(version);
+export interface KafkaOptions {
+  /** Default 4.1.1. */
+  version?: string | undefined;
+  /** Settings over the stack's own. */
+  config?: Record<string, string> | undefined;
+  /** A fixed port for the plain listener. */
+  port?: number | undefined;
+  /** Beside the plain one, by name, in lower case. */
+  listeners?: Record<string, Listener> | undefined;
+  scramUsers?: readonly ScramUser[] | undefined;
+  systemProperties?: Record<string, string> | undefined;
+}
+
+export interface Listener {
+  protocol: "SSL" | "SASL_PLAINTEXT" | "SASL_SSL";
+  /** Broker settings of this listener alone: `{"ssl.client.auth": "required"}`. */
+  settings: Record<string, string>;
+}
+
+/** Somebody who may log in by SCRAM from the first start on; the data folder keeps them. */
+export interface ScramUser {
+  mechanism: "SCRAM-SHA-256" | "SCRAM-SHA-512";
+  name: string;
+  password: string;
+}
+
+/**
+ * A one-node cluster on 127.0.0.1: broker and controller in one process. Data found in its folder are kept.
+ * Its ports: the plain listener's, the controller's, then those of the further listeners in their order.
+ */
+export function kafkaServer(options: KafkaOptions = {}): Server {
+  const artifact = kafkaArtifact(options.version ?? defaultVersion);
   return {
     artifact,
-    portCount: 2,
-    fixedPort,
-    create: (placement) => create(artifact, placement, brokerConfig),
+    portCount: 2 + Object.keys(options.listeners ?? {}).length,
+    fixedPort: options.port,
+    create: (placement) => create(artifact, placement, options),
   };
 }
 
-async function create(
-  artifact: Artifact,
-  placement: Placement,
-  brokerConfig: Record<string, string>,
-): Promise<Service> {
+async function create(artifact: Artifact, placement: Placement, options: KafkaOptions): Promise<Service> {
   const { folder, java } = placement;
-  const [port = 0, controllerPort = 0] = placement.ports;
+  const [port = 0] = placement.ports;
   const settings = join(folder, "server.properties");
   await mkdir(join(folder, "tmp"), { recursive: true });
-  await writeFile(settings, properties({ ...defaults(folder, port, controllerPort), ...brokerConfig }));
+  await writeFile(
+    settings,
+    properties({
+      ...defaults(folder),
+      ...listenerSettings(placement.ports, options.listeners ?? {}),
+      ...options.config,
+    }),
+  );
   await writeFile(join(folder, "log4j2.properties"), log4j2);
   await writeFile(join(folder, "log4j.properties"), log4j1);
   const flags = [
     ...jvmFlags(placement, 512),
+    ...Object.entries(options.systemProperties ?? {}).map(([name, value]) => `-D${name}=${value}`),
     `-Dlog4j2.configurationFile=${join(folder, "log4j2.properties")}`,
     `-Dlog4j.configuration=file:${join(folder, "log4j.properties")}`,
     "-cp",
     join(artifactFolder(artifact), "lib", "*"),
   ];
   if (!(await exists(join(folder, "data", "meta.properties")))) {
-    await format(artifact.title, java.command, flags, settings);
+    await format(artifact.title, java.command, [
+      ...flags,
+      ...["kafka.tools.StorageTool", "format", "--config", settings, "--cluster-id", clusterId()],
+      ...(options.scramUsers ?? []).flatMap(({ mechanism, name, password }) => [
+        "--add-scram",
+        `${mechanism}=[name=${name},password=${password}]`,
+      ]),
+    ]);
   }
   return createService({
     ...placement,
@@ -86,10 +122,9 @@ async function create(
   });
 }
 
-async function format(title: string, java: string, flags: string[], settings: string): Promise<void> {
-  const tool = ["kafka.tools.StorageTool", "format", "--config", settings, "--cluster-id", clusterId()];
+async function format(title: string, java: string, command: string[]): Promise<void> {
   try {
-    await run(java, [...flags, ...tool], { timeout: formatWithinMs, maxBuffer: 10 << 20 });
+    await run(java, command, { timeout: formatWithinMs, maxBuffer: 10 << 20 });
   } catch (error) {
     const lines = [`${title} refused its settings or its data folder:`, ...tailOf(messageOf(error), 5)];
     throw new OptoutError("local_stack", lines.join("\n"));
@@ -102,16 +137,35 @@ function clusterId(): string {
   return id.startsWith("-") ? clusterId() : id;
 }
 
-function defaults(folder: string, port: number, controllerPort: number): Record<string, string> {
+function listenerSettings(
+  [port = 0, controllerPort = 0, ...further]: readonly number[],
+  listeners: Record<string, Listener>,
+): Record<string, string> {
+  const named = Object.entries(listeners);
+  const forClients = [
+    `PLAINTEXT://127.0.0.1:${port}`,
+    ...named.map(([name], index) => `${name.toUpperCase()}://127.0.0.1:${further[index]}`),
+  ];
+  const protocols = named.map(([name, { protocol }]) => `${name.toUpperCase()}:${protocol}`);
   return {
-    "process.roles": "broker,controller",
-    "node.id": "1",
     "controller.quorum.voters": `1@127.0.0.1:${controllerPort}`,
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    "advertised.listeners": `PLAINTEXT://127.0.0.1:${port}`,
+    "listener.security.protocol.map": ["PLAINTEXT:PLAINTEXT", "CONTROLLER:PLAINTEXT", ...protocols].join(","),
+    listeners: [...forClients, `CONTROLLER://127.0.0.1:${controllerPort}`].join(","),
+    "advertised.listeners": forClients.join(","),
+    ...Object.fromEntries(
+      named.flatMap(([name, { settings }]) =>
+        Object.entries(settings).map(([key, value]) => [`listener.name.${name}.${key}`, value]),
+      ),
+    ),
+  };
+}
+
+function defaults(folder: string): Record<string, string> {
+  return {
+    "process.roles": "broker,controller",
+    "node.id": "1",
     "log.dirs": join(folder, "data"),
     "auto.create.topics.enable": "false",
     // One node can't keep three copies.

@@ -48,7 +48,7 @@ const trialGraceMs = 60_000;
 export async function launch(
   server: Server,
   options: LaunchOptions,
-): Promise<{ service: Service; port: number }> {
+): Promise<{ service: Service; ports: number[] }> {
   const { title } = server.artifact;
   const archive = await classArchive(server, options);
   for (let attempt = 1; ; attempt += 1) {
@@ -61,7 +61,7 @@ export async function launch(
       await service.start(options.signal);
       const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
       options.say(`${title} is up on 127.0.0.1:${port} (${seconds} s)`);
-      return { service, port };
+      return { service, ports };
     } catch (error) {
       const another = error instanceof PortTakenError && server.fixedPort === undefined;
       if (!another || attempt === portAttempts) throw error;

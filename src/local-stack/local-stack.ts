@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Artifact, downloadArtifact, isCached } from "./artifacts.ts";
-import { kafkaServer } from "./kafka-broker.ts";
+import { kafkaServer, type Listener, type ScramUser } from "./kafka-broker.ts";
 import { launch, type Server } from "./launch.ts";
 import { registryServer, registryUrl } from "./schema-registry.ts";
 import type { Service } from "./service.ts";
@@ -19,6 +19,12 @@ export interface LocalStackOptions {
   brokerConfig?: Record<string, string>;
   /** A fixed port for the broker; without it a free one is found. */
   brokerPort?: number;
+  /** Further listeners of the broker, by name in lower case, each on a free port. */
+  listeners?: Record<string, Listener>;
+  /** Who may log in by SCRAM. */
+  scramUsers?: readonly ScramUser[];
+  /** Of the broker's JVM, without `-D`. */
+  systemProperties?: Record<string, string>;
   /** Kept afterwards, and used again if it holds a broker's data. Without it a new one is made, and removed by `stop`. */
   dataDir?: string;
   /** Told what happens, one line at a time. */
@@ -30,6 +36,8 @@ export interface LocalStackOptions {
 export interface LocalStack {
   /** Empty without Kafka. */
   brokers: string[];
+  /** host:port of each further listener, by name. */
+  listeners: Record<string, string>;
   /** The base URL of the Confluent-compatible API. */
   registryUrl: string | undefined;
   /** Same port, same data. */
@@ -50,7 +58,8 @@ export interface LocalStack {
 
 interface Running {
   service: Service;
-  port: number;
+  /** The first is the one for clients. */
+  ports: number[];
 }
 
 /**
@@ -60,10 +69,16 @@ interface Running {
  */
 export async function startLocalStack(options: LocalStackOptions = {}): Promise<LocalStack> {
   options.signal?.throwIfAborted();
+  const { listeners = {}, scramUsers, systemProperties } = options;
   const kafka =
     options.kafka === false
       ? undefined
-      : kafkaServer(options.kafkaVersion, options.brokerConfig, options.brokerPort);
+      : kafkaServer({
+          version: options.kafkaVersion,
+          config: options.brokerConfig,
+          port: options.brokerPort,
+          ...{ listeners, scramUsers, systemProperties },
+        });
   const registry = options.registry === false ? undefined : registryServer();
   const servers = [kafka, registry].filter((server) => server !== undefined);
 
@@ -88,7 +103,12 @@ export async function startLocalStack(options: LocalStackOptions = {}): Promise<
   };
   // A failure ends the other start as well; both are waited for before anything is removed.
   const [broker, schemas] = await Promise.all([start(kafka), start(registry)]);
-  const stack = createStack(broker, schemas, temporary ? dataDir : undefined);
+  const stack = createStack({
+    broker,
+    schemas,
+    listenerNames: Object.keys(listeners),
+    folderToRemove: temporary ? dataDir : undefined,
+  });
   if (!signal.aborted) return stack;
   await stack.stop();
   throw signal.reason;
@@ -110,11 +130,15 @@ async function provide(
   return java;
 }
 
-function createStack(
-  broker: Running | undefined,
-  schemas: Running | undefined,
-  folderToRemove: string | undefined,
-): LocalStack {
+interface Parts {
+  broker: Running | undefined;
+  schemas: Running | undefined;
+  listenerNames: string[];
+  folderToRemove: string | undefined;
+}
+
+function createStack({ broker, schemas, listenerNames, folderToRemove }: Parts): LocalStack {
+  const [brokerPort, , ...listenerPorts] = broker?.ports ?? [];
   let stopped: Promise<void> | undefined;
 
   const start = async (running: Running | undefined, what: string): Promise<void> => {
@@ -135,8 +159,11 @@ function createStack(
   };
 
   return {
-    brokers: broker ? [`127.0.0.1:${broker.port}`] : [],
-    registryUrl: schemas && registryUrl(schemas.port),
+    brokers: brokerPort === undefined ? [] : [`127.0.0.1:${brokerPort}`],
+    listeners: Object.fromEntries(
+      listenerNames.map((name, index) => [name, `127.0.0.1:${listenerPorts[index]}`]),
+    ),
+    registryUrl: schemas && registryUrl(schemas.ports[0] ?? 0),
     startBroker,
     stopBroker,
     killBroker: async () => broker?.service.kill(),

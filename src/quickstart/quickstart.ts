@@ -69,7 +69,7 @@ const configFor = ({ brokers, registryUrl }: Backing, simulator: Simulator, pref
       retry: { initialBackoff: "100ms", maxBackoff: "2s" },
     })),
     server: { port: 0 },
-    gateway: { port: 0 },
+    gateway: { port: 0, requestsPerSecond: 1_000_000 },
   });
 
 /** Everything that was started, ended in the opposite order. */

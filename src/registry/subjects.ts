@@ -2,7 +2,7 @@ import type { Config } from "../config/schema.ts";
 import { readPackageFile } from "../package-files.ts";
 import { createRegistry } from "./registry.ts";
 
-const EVENT_AVRO = "schemas/opt-out-event.avsc";
+export const EVENT_AVRO = "schemas/opt-out-event.avsc";
 /** Within the package. */
 export const STATUS_AVRO = "schemas/opt-out-status.avsc";
 
@@ -11,7 +11,10 @@ export interface RegisteredSubject {
   id: number;
 }
 
-/** Registers the Avro schemas of events and results; null without a registry. Rejects with an OptoutError. */
+/**
+ * Registers the Avro schemas of events and results; null without a registry. Rejects with an OptoutError.
+ * The subjects' compatibility rules are the operator's, and are left alone: `schemas/README.md` says why none is broken.
+ */
 export async function registerSchemas(
   config: Pick<Config, "schemaRegistry" | "topics">,
 ): Promise<RegisteredSubject[] | null> {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Message } from "kafkajs";
 import { backoff } from "../delivery/retry.ts";
 import { messageOf } from "../errors.ts";
-import { kafkaErrorType } from "../kafka/errors.ts";
+import { explainKafkaError, kafkaErrorType } from "../kafka/errors.ts";
 import type { RecordProducer } from "../kafka/producer.ts";
 import type { Logger } from "../observability/logger.ts";
 import { bareDeadLetter } from "../results/dead-letter.ts";
@@ -24,6 +24,8 @@ export interface Publisher {
 
 export interface PublisherOptions {
   producer: RecordProducer;
+  /** For messages: kafka.brokers as configured. */
+  brokers: readonly string[];
   /** Something has to be sent again. */
   onFailure(): void;
   logger: Logger;
@@ -97,7 +99,7 @@ function nextItems(parcels: readonly Parcel[]): Item[] {
 
 const isOut = ({ messages, out }: Parcel): boolean => out === messages.length;
 
-export function createPublisher({ producer, onFailure, logger }: PublisherOptions): Publisher {
+export function createPublisher({ producer, brokers, onFailure, logger }: PublisherOptions): Publisher {
   let waiting: Parcel[] = [];
   let running = false;
 
@@ -181,14 +183,17 @@ export function createPublisher({ producer, onFailure, logger }: PublisherOption
     running = true;
     let attempt = 0;
     for (tidy(); waiting.length > 0; tidy()) {
+      const items = nextItems(waiting);
       try {
-        await deliver(nextItems(waiting));
+        await deliver(items);
         attempt = 0;
       } catch (error) {
         attempt++;
         onFailure();
         if (attempt === 1 || attempt % 10 === 0) {
-          logger.warn({ error: messageOf(error), attempt }, "publishing results failed; it is retried");
+          const topic = [...new Set(items.map(({ outgoing }) => outgoing.topic))].join('" or "');
+          const { message } = explainKafkaError(error, { brokers, topic });
+          logger.warn({ error: message, attempt }, "publishing results failed; it is retried");
         }
         await sleep(backoff(attempt, RETRY, Math.random));
       }

@@ -73,7 +73,7 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
     };
   });
 
-  const kafka = createKafka(config.kafka, logger);
+  const kafka = createKafka(config.kafka, logger, rereadable(config, ["kafka", "sasl"], logger));
   const admin = kafka.admin();
   const producer = createRecordProducer(kafka);
   const registry = config.schemaRegistry === undefined ? null : createRegistry(config.schemaRegistry);
@@ -114,6 +114,7 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
 
   const publisher = createPublisher({
     producer,
+    brokers: config.kafka.brokers,
     onFailure: () => metrics.statusPublishFailures.inc(),
     logger,
   });

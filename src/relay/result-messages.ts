@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { askedAt, type BatchEvent } from "../batching/batch.ts";
 import type { PartOutcome } from "../delivery/lane.ts";
+import { readRedriven, writeRedriven } from "../redrive/headers.ts";
 import { deadLetterMessage } from "../results/dead-letter.ts";
 import type { EnvironmentResult, StatusEncoder, StatusRecord } from "../results/status.ts";
 import type { OutgoingMessage } from "./publisher.ts";
@@ -162,12 +163,14 @@ export function batchResults(sealed: SealedBatch, context: ResultContext, now: n
       results.rejections.set(status.reason, (results.rejections.get(status.reason) ?? 0) + 1);
     }
     if (status.outcome === "delivered") results.deliveredAskedAt.push(askedAt(event));
+    const redriven = readRedriven(event.record.headers);
     results.messages.push({
       topic: context.topics.status,
       message: {
         key: status.phone ?? boundedKey(event.record.key),
         value: context.encoder.encode(status),
         timestamp: String(now),
+        ...(redriven !== undefined && { headers: writeRedriven(redriven) }),
       },
     });
     results.messages.push(...deadLetters(status, event, context));

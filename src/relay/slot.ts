@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { KafkaMessage } from "kafkajs";
 import type { SourceRecord } from "../batching/batch.ts";
 import type { Decoder } from "../events/decode.ts";
+import type { SchemaId } from "../events/registry-client.ts";
 import type { Partition } from "./partition.ts";
 
 /** Why reading a partition is paused. */
@@ -22,7 +23,7 @@ export interface SlotOptions {
   partition: Partition;
   decode: Decoder;
   /** Resolves when the schema is known; rejects only when closed. */
-  loadSchema(id: number): Promise<void>;
+  loadSchema(id: SchemaId): Promise<void>;
   pause(): void;
   resume(): void;
 }

@@ -1,4 +1,6 @@
 import type { IHeaders, Message } from "kafkajs";
+import { z } from "zod";
+import { REJECT_REASONS } from "../events/event.ts";
 
 /** A consumed record. `headers` are kafkajs' own: a header that came several times is an array. */
 export interface OriginalRecord {
@@ -21,17 +23,43 @@ export interface DeadLetterDetails {
   httpStatus?: number | null | undefined;
 }
 
-/** What a dead letter says of where it comes from and why it is here. */
-const OWN_HEADERS = [
-  "__connect.errors.topic",
-  "__connect.errors.partition",
-  "__connect.errors.offset",
-  "__connect.errors.exception.message",
-  "optout.reason",
-  "optout.environment",
-  "optout.attempts",
-  "optout.http.status",
-] as const;
+const digits = z.string().regex(/^\d+$/);
+
+/**
+ * The headers that a dead letter has besides those of its record, as text: what it says of where it comes from and why
+ * it is here. `schemas/opt-out-dead-letter.*` are written from it (`schemas/README.md` says how).
+ */
+export const deadLetterHeaders = z
+  .object({
+    "__connect.errors.topic": z.string().describe("Topic of the event's record."),
+    "__connect.errors.partition": digits.describe("Partition of the event's record."),
+    "__connect.errors.offset": digits.describe("Offset of the event's record."),
+    "__connect.errors.exception.message": z.string().describe("The reason in words, without a phone number."),
+    "optout.reason": z
+      .string()
+      .describe(`Code of why it was rejected: ${REJECT_REASONS.join(", ")}. New codes may come.`),
+    "optout.environment": z
+      .string()
+      .optional()
+      .describe(
+        "The environment that refused it; absent if it went to none. One dead letter for each that did.",
+      ),
+    "optout.attempts": digits.optional().describe("Requests it took, if known."),
+    "optout.http.status": digits.optional().describe("Of that environment's last answer, if there was one."),
+    "optout.key.omitted.bytes": digits
+      .optional()
+      .describe("Size of the record's key, if the record was too large to be dead-lettered whole."),
+    "optout.value.omitted.bytes": digits.optional().describe("Size of its value, likewise."),
+    "optout.headers.omitted.bytes": digits.optional().describe("Size of its own headers, likewise."),
+  })
+  .meta({
+    title: "DeadLetterHeaders",
+    description:
+      "Headers of a dead letter, as UTF-8 text. The record's own key, value and headers are there too, unchanged.",
+  });
+
+type OwnHeaders = z.infer<typeof deadLetterHeaders>;
+const isOwn = (name: string): boolean => Object.hasOwn(deadLetterHeaders.shape, name);
 
 /**
  * The dead letter of a record: its key, value and headers as they were, and headers that say where it comes from and why
@@ -40,7 +68,7 @@ const OWN_HEADERS = [
  */
 export function deadLetterMessage(original: OriginalRecord, details: DeadLetterDetails): Message {
   const { environment, attempts, httpStatus } = details;
-  const added: Record<(typeof OWN_HEADERS)[number], string | undefined> = {
+  const added: { [Name in keyof OwnHeaders]: OwnHeaders[Name] | undefined } = {
     "__connect.errors.topic": original.topic,
     "__connect.errors.partition": String(original.partition),
     "__connect.errors.offset": String(original.offset),
@@ -51,7 +79,7 @@ export function deadLetterMessage(original: OriginalRecord, details: DeadLetterD
     "optout.http.status": httpStatus?.toString(),
   };
   const kept = Object.entries(original.headers ?? {})
-    .filter(([name]) => !Object.hasOwn(added, name))
+    .filter(([name]) => !isOwn(name))
     .map(([name, value]) => [name, sendable(value)]);
   const own = Object.entries(added).filter(([, value]) => value !== undefined);
   const headers: IHeaders = Object.fromEntries([...kept, ...own]);
@@ -64,10 +92,9 @@ export function deadLetterMessage(original: OriginalRecord, details: DeadLetterD
  */
 export function bareDeadLetter({ key, value, headers = {}, ...rest }: Message): Message | undefined {
   if (headers["__connect.errors.offset"] === undefined) return undefined;
-  const isOwn = (name: string): boolean => OWN_HEADERS.some((own) => own === name);
   const own = Object.entries(headers).filter(([name]) => isOwn(name));
   const others = Object.entries(headers).filter(([name]) => !isOwn(name));
-  const omitted = {
+  const omitted: { [Name in keyof OwnHeaders]?: number } = {
     "optout.key.omitted.bytes": bytesOf(key),
     "optout.value.omitted.bytes": bytesOf(value),
     "optout.headers.omitted.bytes": others.flat(2).reduce((sum, part) => sum + bytesOf(part), 0),

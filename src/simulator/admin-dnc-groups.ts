@@ -33,7 +33,7 @@ const apply = (
   const recordResults = withoutLast(records, faults).map((given): RecordResult => {
     if (!given.valid) return failure(given.reason);
     if (rejectedPhones.has(given.phone)) return failure("the number is refused");
-    state.list.take([given], from);
+    state.list.take([given], from, faults.duplicates);
     record.applied = true;
     return { success: true, error: null, formattedPhone: formatted(given.phone) };
   });

@@ -27,7 +27,7 @@ const apply = (environment: Environment, application: Application): Answer => {
     return problem(422, "entry_refused", `entry ${index} is refused`, { index });
   }
   const taken = withoutLast(entries, faults);
-  const duplicateCount = state.list.take(taken, request);
+  const duplicateCount = state.list.take(taken, request, faults.duplicates);
   // Duplicates are not counted in entriesProcessed, so that the sum says exactly how many were taken.
   const entriesProcessed = taken.length - duplicateCount;
   const answer = { status: 201, body: JSON.stringify({ success: true, entriesProcessed, duplicateCount }) };

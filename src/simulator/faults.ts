@@ -24,6 +24,11 @@ const faultsSchema = z.strictObject({
   outage: z.union([z.boolean(), z.literal("503")]).default(false),
   /** E.164. A request that holds one is refused whole with 422; in `admin-dnc-groups` that record fails alone. */
   rejectPhones: z.array(z.string().max(64)).max(100_000).default([]),
+  /**
+   * What comes of a phone that is on the list already: the "stronger" of the two entries stays, as a permanent one against
+   * an expiring one; or the "last" one replaces it, whatever it says.
+   */
+  duplicates: z.enum(["stronger", "last"]).default("stronger"),
   /** How many entries at the end of each request are neither taken nor counted in its success; `true` is 1. */
   shortAck: z.union([z.boolean(), z.int().min(0).max(1000)]).default(false),
   /** Lifetime of the tokens issued from now on; 0 makes them useless at once. */

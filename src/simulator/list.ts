@@ -35,8 +35,8 @@ export interface Origin {
 const NO_GROUPS: readonly number[] = [];
 
 export interface DoNotCallList {
-  /** Takes entries; returns how many were on the list already. */
-  take(entries: readonly Addition[], origin: Origin): number;
+  /** Takes entries; returns how many were on the list already. `keep`: which entry stays if a phone comes again. */
+  take(entries: readonly Addition[], origin: Origin, keep: "stronger" | "last"): number;
   find(phone: string): ListEntry | undefined;
   all(): ListEntry[];
   readonly size: number;
@@ -49,7 +49,7 @@ export const createList = (clock: () => number): DoNotCallList => {
   const byPhone = new Map<string, ListEntry>();
 
   return {
-    take(entries, { key, requestId, dncGroupId }) {
+    take(entries, { key, requestId, dncGroupId }, keep) {
       const addedAt = new Date(clock()).toISOString();
       const dncGroupIds = dncGroupId === undefined ? NO_GROUPS : [dncGroupId];
       let duplicates = 0;
@@ -65,8 +65,8 @@ export const createList = (clock: () => number): DoNotCallList => {
         if (dncGroupId !== undefined && !present.dncGroupIds.includes(dncGroupId)) {
           present.dncGroupIds = [...present.dncGroupIds, dncGroupId];
         }
-        // A later, weaker request must never end an opt-out sooner.
-        if (present.expirationDate !== null && expiryOf(expirationDate) > expiryOf(present.expirationDate)) {
+        // By the stronger one, a later, weaker request never ends an opt-out sooner.
+        if (keep === "last" || expiryOf(expirationDate) > expiryOf(present.expirationDate)) {
           Object.assign(present, form);
         }
       }

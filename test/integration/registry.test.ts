@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { SchemaRegistry, SchemaType } from "@kafkajs/confluent-schema-registry";
+import { SchemaType } from "@kafkajs/confluent-schema-registry";
 import type { Message } from "kafkajs";
 import type { ConfigInput } from "../../src/config/schema.ts";
 import { readPackageFile } from "../../src/package-files.ts";
-import type { StatusRecord } from "../../src/results/status.ts";
-import { readTopic } from "../support/kafka.ts";
 import { createRegistryProxy, type RegistryProxy } from "../support/registry-proxy.ts";
 import {
   createScenario,
@@ -16,34 +14,26 @@ import {
   type RelayProcess,
   type Scenario,
 } from "../support/scenario.ts";
+import { createSerializers, decodedStatuses } from "../support/serializers.ts";
 import { releaseStack, sharedStack } from "../support/stack.ts";
 import { assertOnEveryList } from "../support/verify.ts";
 import { waitFor } from "../support/wait.ts";
 
 /** A producer of framed events, as any user of the registry's own library. */
-async function createFramer(subject: string) {
-  const { registryUrl } = await sharedStack();
-  const registry = new SchemaRegistry({ host: registryUrl });
-  const avroId = async (name: string, schema: string): Promise<number> =>
-    (await registry.register({ type: SchemaType.AVRO, schema }, { subject: `${subject}-${name}` })).id;
-  const eventId = await avroId("event", readPackageFile("schemas/opt-out-event.avsc"));
+async function createFramer(scenario: Scenario) {
+  const serializers = await createSerializers(scenario);
+  const eventId = await serializers.register(
+    "event",
+    SchemaType.AVRO,
+    readPackageFile("schemas/opt-out-event.avsc"),
+  );
   return {
-    registry,
-    avroId,
-    jsonId: async (name: string, schema: string): Promise<number> =>
-      (await registry.register({ type: SchemaType.JSON, schema }, { subject: `${subject}-${name}` })).id,
+    ...serializers,
     async avro(index: number, more: Record<string, unknown> = {}): Promise<Message> {
       const event = { phone: phoneOf(index), source: "ivr", eventId: `avro-${index}`, ...more };
-      return { key: phoneOf(index), value: await registry.encode(eventId, event) };
+      return { key: phoneOf(index), value: await serializers.encode(eventId, event) };
     },
   };
-}
-
-async function decodedStatuses({ kafka, admin, config }: Scenario): Promise<StatusRecord[]> {
-  const { registryUrl } = await sharedStack();
-  const registry = new SchemaRegistry({ host: registryUrl });
-  const records = await readTopic(kafka, admin, config.topics.status);
-  return Promise.all(records.map(({ value }) => registry.decode(value ?? Buffer.alloc(0))));
 }
 
 const through =
@@ -68,8 +58,8 @@ describe("events and statuses through a schema registry", () => {
       registry: true,
       batching: { maxEntries: 7, maxWait: "30s" },
     });
-    const framer = await createFramer(scenario.config.topics.events);
-    const numbers = JSON.stringify({
+    const framer = await createFramer(scenario);
+    const numbersId = await framer.register("number", SchemaType.AVRO, {
       type: "record",
       name: "Wish",
       fields: [
@@ -77,18 +67,19 @@ describe("events and statuses through a schema registry", () => {
         { name: "comment", type: ["null", "string"], default: null },
       ],
     });
-    const jsonSchema = JSON.stringify({ type: "object", properties: { phone: { type: "string" } } });
-    const numbersId = await framer.avroId("number", numbers);
-    const jsonId = await framer.jsonId("json", jsonSchema);
+    const jsonId = await framer.register("json", SchemaType.JSON, {
+      type: "object",
+      properties: { phone: { type: "string" } },
+    });
     await scenario.startRelay();
     await scenario.produce([
       await framer.avro(0, { occurredAt: "2026-03-01T09:00:00Z" }),
       optOut(1),
       {
         key: "number",
-        value: await framer.registry.encode(numbersId, { phone: 12_125_550_123, comment: null }),
+        value: await framer.encode(numbersId, { phone: 12_125_550_123, comment: null }),
       },
-      { key: "json", value: await framer.registry.encode(jsonId, { phone: phoneOf(3) }) },
+      { key: "json", value: await framer.encode(jsonId, { phone: phoneOf(3) }) },
       ...(await Promise.all([4, 5, 6].map((index) => framer.avro(index)))),
     ]);
     await scenario.allSettled();
@@ -124,7 +115,7 @@ describe("events and statuses through a schema registry", () => {
 
   test("a record with an unknown schema id, or a payload that isn't of its schema, is rejected; the others go on", async () => {
     await using scenario = await createScenario({ partitions: 1, registry: true });
-    const framer = await createFramer(scenario.config.topics.events);
+    const framer = await createFramer(scenario);
     const good = await framer.avro(0);
     const whole = Buffer.from(good.value ?? "");
     const unknown = Buffer.concat([Buffer.from([0, 0x7f, 0, 0, 1]), whole.subarray(5)]);
@@ -142,10 +133,10 @@ describe("events and statuses through a schema registry", () => {
     assert.deepEqual(
       statuses.map(({ outcome, reason }) => [outcome, reason]),
       [
-        ["rejected", "undecodable"],
+        ["rejected", "unknown_schema"],
         ["delivered", null],
         ["rejected", "undecodable"],
-        ["rejected", "undecodable"],
+        ["rejected", "unknown_schema"],
         ["delivered", null],
       ],
     );
@@ -165,7 +156,7 @@ describe("events and statuses through a schema registry", () => {
     await using scenario = await createScenario({ partitions: 2, registry: true, sessionTimeout: "3s" });
     const { registryUrl } = await sharedStack();
     await using proxy = await createRegistryProxy(registryUrl);
-    const framer = await createFramer(scenario.config.topics.events);
+    const framer = await createFramer(scenario);
     const framed = await Promise.all([0, 1, 2].map((index) => framer.avro(index)));
     const relay = await scenario.startRelay({ change: through(proxy, "700ms") });
     const members = async () =>
@@ -218,7 +209,7 @@ describe("events and statuses through a schema registry", () => {
     await using scenario = await createScenario({ partitions: 1, registry: true });
     const { registryUrl } = await sharedStack();
     await using proxy = await createRegistryProxy(registryUrl);
-    const framer = await createFramer(scenario.config.topics.events);
+    const framer = await createFramer(scenario);
     await scenario.produce([await framer.avro(0), optOut(1)]);
     await proxy.become("down");
     const relay = await scenario.startRelay({ change: through(proxy, "300ms"), wait: false });

@@ -30,7 +30,9 @@ const COMMANDS: Record<string, RegExp[]> = {
   gateway: [/--config <file>/, /OPTOUT_CONFIG/, /POST \/opt-out/],
   simulator: [/--port <port>/, /--host <host>/, /--environments <names>/, /--requests-per-second <n>/],
   quickstart: [/--exit/, /--events <n>/, /--brokers <list>/],
+  check: [/--config <file>/, /--json/, /--timeout <duration>/, /optout-relay check --config/, /Exit codes/],
   topics: [/--config <file>/, /--partitions <n>/, /--replication-factor <n>/],
+  redrive: [/--reason <code>/, /--dry-run/, /--json/, /refused_by_environment/, /--since 2h/, /Exit code/],
   lint: [/\[file\]/, /--default-region <code>/, /Exit code/],
 };
 
@@ -87,7 +89,7 @@ describe("the command line", { concurrency: 2 }, () => {
     });
   }
 
-  for (const command of ["relay", "gateway", "topics"]) {
+  for (const command of ["relay", "gateway", "check", "topics"]) {
     test(`${command} without any configuration says how to give one and what is needed`, async () => {
       const { code, stdout, stderr } = await run([command]);
       assert.deepEqual([code, stdout], [1, ""]);

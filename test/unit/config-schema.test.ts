@@ -258,6 +258,39 @@ test("hosts to listen on have no scheme or port", () => {
     assert.deepEqual(problemsOf({ gateway: { host } }), []);
 });
 
+test("the origins of web pages are read as browsers write them", () => {
+  const originsOf = (origins: string[]) =>
+    parseConfig(configOf({ gateway: { cors: { origins } } })).gateway.cors;
+  assert.deepEqual(originsOf(["HTTPS://WWW.example.com:443/".slice(0, -1), "http://localhost:3000", "*"]), {
+    origins: ["https://www.example.com", "http://localhost:3000", "*"],
+  });
+  for (const origin of [
+    "www.example.com",
+    "https://x/",
+    "https://x/path",
+    "https://a@x",
+    "https://*.x",
+    "null",
+    5,
+  ]) {
+    assert.match(
+      problemOf({ gateway: { cors: { origins: [origin] } } }),
+      /^gateway\.cors\.origins\[0\] = .*: expected an origin such as/,
+    );
+  }
+});
+
+test("trusted proxies are addresses or ranges", () => {
+  const trustedProxies = ["10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"];
+  assert.deepEqual(problemsOf({ gateway: { trustedProxies } }), []);
+  for (const range of ["proxy", "10.0.0", "10.0.0.0/33", "10.0.0.0/", "::1/129", "0.0.0.0/-1", 5]) {
+    assert.match(
+      problemOf({ gateway: { trustedProxies: [range] } }),
+      /^gateway\.trustedProxies\[0\] = .*: expected an IP address, or a range of them/,
+    );
+  }
+});
+
 test("choices list what there is", () => {
   assert.match(
     problemOf({ logging: { level: "verbose" } }),

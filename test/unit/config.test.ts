@@ -84,7 +84,14 @@ const defaults = {
     },
   ],
   server: { host: "127.0.0.1", port: 9464 },
-  gateway: { host: "127.0.0.1", port: 8080, apiKeys: [] },
+  gateway: {
+    host: "127.0.0.1",
+    port: 8080,
+    apiKeys: [],
+    requestsPerSecond: 1_000,
+    trustedProxies: [],
+    cors: { origins: [] },
+  },
   logging: { level: "info", format: "json" },
 };
 

@@ -170,7 +170,7 @@ describe("http client: whatever a server does", () => {
     assert.ok(sockets.most() <= 2 * CONNECTIONS, `${sockets.most()} connections`);
     await client.close();
     await noConnections(server);
-    assert.equal(sockets.open.size, 0);
+    await until(() => sockets.open.size === 0, "the end of all sockets");
   });
 
   test("callers that wait while every connection times out don't open more of them", async (t) => {
@@ -222,6 +222,6 @@ describe("http client: whatever a server does", () => {
     }
     await until(() => sockets.open.size <= 8, "the end of connections to hosts left long ago");
     await client.close();
-    assert.equal(sockets.open.size, 0);
+    await until(() => sockets.open.size === 0, "the end of all sockets");
   });
 });

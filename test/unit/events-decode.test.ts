@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { createDecoder } from "../../src/events/decode.ts";
 import type { Decoded, Rejected } from "../../src/events/event.ts";
 
@@ -125,11 +126,68 @@ test("a byte order mark is tolerated", () => {
   assert.equal(eventOf(`\ufeff{"phone":"${phone}"}`).phone, "+12125550123");
 });
 
-test("the last of duplicate keys counts, and __proto__ is a key like any other", () => {
-  assert.equal(eventOf(`{"phone":"1","phone":"${phone}"}`).phone, "+12125550123");
+test("a decisive field given twice is ambiguous, unless both are the same; of others the last counts, or none", () => {
+  for (const [name, json] of [
+    ["phone", `{"phone":"1","phone":"${phone}"}`],
+    ["phone", `{"phone":"${phone}","ph\\u006fne":"+12125550124"}`],
+    ["phone", `{"phone":"${phone}","phone":null}`],
+    ["action", `{"action":"opt_out","phone":"${phone}","action":"opt_in"}`],
+    ["region", `{"region":"US","phone":"${phone}","region":"CA"}`],
+    ["expiresAt", `{"expiresAt":null,"phone":"${phone}","expiresAt":"2035-01-01T00:00:00Z"}`],
+  ]) {
+    const ambiguous = rejected(json);
+    assert.equal(ambiguous.reason, "ambiguous_field", json);
+    assert.equal(ambiguous.detail, `${name} is given more than once, with different values`);
+  }
+  assert.equal(eventOf(`{"phone":"${phone}", "phone" : "${phone}"}`).phone, "+12125550123");
+  assert.equal(eventOf(`{"phone":"${phone}","x":1,"x":2}`).phone, "+12125550123");
+  assert.equal(eventOf(`{"phone":"${phone}","x":{"phone":"1","phone":"2"}}`).phone, "+12125550123");
+  const event = eventOf(`{"phone":"${phone}","eventId":"1","eventId":"2","source":"web","source":"web"}`);
+  assert.deepEqual([event.eventId, event.source], [null, "web"]);
+});
+
+test("__proto__ is a key like any other", () => {
   assert.equal(rejected(`{"__proto__":{"phone":"${phone}"}}`).reason, "missing_phone");
   assert.equal(eventOf(`{"phone":"${phone}","__proto__":{"expiresAt":"x"}}`).type, "dncl");
+  assert.equal(eventOf(`{"phone":"${phone}","__proto__":1,"__proto__":{"action":"x"}}`).type, "dncl");
   assert.equal(Object.hasOwn(Object.prototype, "phone"), false);
+});
+
+test("what is text but of another kind says which", () => {
+  const bare = `{"phone":"${phone}"}`;
+  const swapped = (bytes: Buffer): Buffer => Buffer.from(bytes).swap16();
+  for (const [value, detail] of [
+    [Buffer.from(bare, "utf16le"), /UTF-16: send UTF-8/],
+    [Buffer.from(`\ufeff${bare}`, "utf16le"), /UTF-16: send UTF-8/],
+    [swapped(Buffer.from(bare, "utf16le")), /UTF-16: send UTF-8/],
+    [swapped(Buffer.from(`\ufeff${bare}`, "utf16le")), /UTF-16: send UTF-8/],
+    [gzipSync(bare), /^compressed with gzip: send the value plain/],
+    [Buffer.from("28b52ffd0458", "hex"), /^compressed with zstd/],
+    [Buffer.concat([Buffer.from([1, 0, 0, 0, 7]), Buffer.from(bare)]), /^starts with the byte 0x01: neither/],
+    [Buffer.concat([Buffer.from([0xf7]), Buffer.from(bare)]), /^neither UTF-8 text nor/],
+  ] as const) {
+    const undecodable = rejected(value);
+    assert.equal(undecodable.reason, "undecodable");
+    assert.match(undecodable.detail, detail);
+  }
+});
+
+test("a lone surrogate in the phone is no digit, and none reaches what is published", () => {
+  assert.equal(rejected('{"phone":"+1212\\ud8005550123"}').reason, "invalid_phone");
+  for (const json of [
+    `{"phone":"${phone}","eventId":"a\\udc00b","source":"we\\ud800b","occurredAt":"\\ud800"}`,
+    '{"phone":"\\ud800","eventId":"a\\udc00b","source":"we\\ud800b","region":"\\ud800"}',
+    `{"phone":"${phone}","eventId":"a\\udc00b","source":"we\\ud800b","region":"\\ud800"}`,
+    `{"phone":"${phone}","eventId":"a\\udc00b","source":"we\\ud800b","expiresAt":"\\ud800"}`,
+    `{"phone":"${phone}","eventId":"a\\udc00b","source":"we\\ud800b","action":"\\ud800"}`,
+  ]) {
+    const decoded = decode(json);
+    const { eventId, source } = decoded.ok ? decoded.event : decoded;
+    assert.deepEqual([eventId, source], ["ab", "we_b"]);
+    for (const text of Object.values({ ...decoded, ...(decoded.ok && decoded.event) })) {
+      assert.doesNotMatch(String(text), /\p{Cs}/u, json);
+    }
+  }
 });
 
 test("JSON nested a million deep is rejected or ignored, and throws nothing", () => {

@@ -40,13 +40,29 @@ for (const [what, answer] of [
   });
 }
 
-test("a request that hangs after the first answer, in the library, is given up as well", async (t) => {
-  for (const hang of [neverAnswer, cutShort]) {
-    const { url } = await registry(t, schema, hang, schema);
-    const cache = cacheFor(t, url, { requestTimeoutMs: 200 });
+test("a failing request for a schema that another refers to delays, and never rejects", async (t) => {
+  const referring = json(200, { schema: avroSchema, references: [{ name: "p", subject: "p", version: 1 }] });
+  for (const [timeout, failing] of [
+    [200, neverAnswer],
+    [10_000, cutShort],
+    [10_000, drop],
+    [10_000, json(503, {})],
+    [10_000, json(404, {})],
+  ] as const) {
+    const { url } = await registry(t, referring, failing, schema);
+    const cache = cacheFor(t, url, { requestTimeoutMs: timeout });
     await cache.load(7);
     assert.ok(usable(cache, 7));
   }
+});
+
+test("a schema asked for by GUID is waited for likewise", async (t) => {
+  const answers = [drop, cutShort, json(500, {}), json(401, {}), json(404, {}), json(503, {}), schema];
+  const { url, requests } = await registry(t, ...answers);
+  const cache = cacheFor(t, url);
+  await cache.load("0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0");
+  assert.ok(usable(cache, "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"));
+  assert.equal(requests.length, answers.length);
 });
 
 test("a registry that isn't there yet is waited for", async (t) => {

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
-import type { RegistrySchema } from "../../src/events/registry-client.ts";
+import type { RegistrySchema, SchemaId } from "../../src/events/registry-client.ts";
 import {
   createSchemaCache,
   type SchemaCache,
@@ -69,7 +69,7 @@ export function cacheFor(
   return cache;
 }
 
-export function usable(cache: SchemaCache, id: number): RegistrySchema {
+export function usable(cache: SchemaCache, id: SchemaId): RegistrySchema {
   const entry = cache.get(id);
   assert.ok(typeof entry === "object");
   return entry;

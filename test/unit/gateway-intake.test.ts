@@ -44,6 +44,39 @@ test("the region is the request's, else its source's, else the default", () => {
   assert.equal(accepted(json({ phone: 2125550123 })).phone, "+12125550123");
 });
 
+test("an Idempotency-Key may be written in quotes, as the draft has it, and is what is between them", () => {
+  const idOf = (key: string) => accepted(json({ phone: "2125550123" }, key)).eventId;
+  assert.equal(idOf('"key-1"'), "key-1");
+  assert.equal(idOf('"a \\"b\\" \\\\"'), 'a "b" \\');
+  assert.equal(idOf('key "1"'), 'key "1"');
+  for (const wrong of [
+    '"',
+    '""',
+    '"key-1',
+    '"key-1"; a=b',
+    '"a", "b"',
+    '"\\a"',
+    '" "',
+    `"${"x".repeat(257)}"`,
+  ]) {
+    assert.equal(rejected(json({ phone: "2125550123" }, wrong)).reason, "invalid_field", wrong);
+  }
+});
+
+test("what an IVR has is taken: digits as dialled, with or without a country code, a # at the end, or an integer", () => {
+  const dialled = ["2125550123", "12125550123", "2125550123#", " 1 212 555 0123 # ", 2125550123, 12125550123];
+  for (const phone of dialled) {
+    const { value } = accepted(json({ phone, region: "US", source: "ivr" }));
+    assert.equal(value.phone, "+12125550123", String(phone));
+    assert.equal(value.source, "ivr");
+  }
+  assert.equal(accepted(form("phone=2125550123%23&region=US")).phone, "+12125550123");
+  for (const phone of ["2125550123##", "212#5550123", "21255501#", "#", "2125550123*9#"]) {
+    assert.equal(rejected(json({ phone, region: "US" })).reason, "invalid_phone", phone);
+  }
+  assert.equal(rejected(json(`\ufeff${JSON.stringify({ phone: "21255501#" })}`)).ok, false);
+});
+
 test("what the relay would reject is refused with the same reason", () => {
   assert.equal(rejected(json({ source: "web" })).reason, "missing_phone");
   assert.equal(rejected(json({ phone: "555-0123" })).reason, "invalid_phone");

@@ -1,61 +1,11 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { test } from "node:test";
-import type { TopicMessages } from "kafkajs";
 import { OptoutError } from "../../src/errors.ts";
-import { createGateway, type GatewayOptions } from "../../src/gateway/gateway.ts";
+import { createGateway } from "../../src/gateway/gateway.ts";
 import { createLogger } from "../../src/observability/logger.ts";
 import { waitFor } from "../support/wait.ts";
-
-interface Setup extends Partial<Pick<GatewayOptions, "patience" | "maxInFlight" | "checkKafka">> {
-  apiKeys?: string[];
-  send?: (records: readonly TopicMessages[]) => Promise<void>;
-}
-
-async function gatewayWith({ apiKeys = [], send = async () => {}, ...more }: Setup = {}) {
-  const sent: { topic: string; key: unknown; value: unknown }[] = [];
-  const logs: string[] = [];
-  const gateway = await createGateway({
-    config: {
-      gateway: { host: "127.0.0.1", port: 0, apiKeys },
-      kafka: { brokers: ["kafka:9092"], clientId: "c", groupId: "g", ssl: false, sessionTimeout: 10_000 },
-      topics: { events: "events", status: "status", deadLetter: "dead" },
-      normalization: { defaultRegion: "US", regionBySource: {} },
-    },
-    producer: {
-      send: async (records) => {
-        await send(records);
-        for (const { topic, messages } of records) {
-          for (const { key, value } of messages) sent.push({ topic, key, value: JSON.parse(String(value)) });
-        }
-      },
-    },
-    logger: createLogger({ level: "debug", format: "json" }, { write: (line) => logs.push(line) }),
-    checkKafka: async () => {},
-    ...more,
-  });
-  const post = (body: unknown, headers: Record<string, string> = {}) =>
-    fetch(`${gateway.url}/opt-out`, {
-      method: "POST",
-      headers: { "content-type": "application/json", ...headers },
-      body: typeof body === "string" ? body : JSON.stringify(body),
-    });
-  return { gateway, sent, logs, post, [Symbol.asyncDispose]: () => gateway.close() };
-}
-
-const bodyOf = async (response: Response): Promise<Record<string, unknown>> =>
-  JSON.parse(await response.text());
-
-const optOut = { phone: "(212) 555-0123", source: "web" };
-
-/** A promise and the function that resolves it. */
-function gate() {
-  let open = () => {};
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { opened, open: () => open() };
-}
+import { bodyOf, configWith, exchange, gate, gatewayWith, optOut } from "./gateway-fixture.ts";
 
 test("202 comes only once Kafka has the event", async () => {
   const kafka = gate();
@@ -101,7 +51,7 @@ test("an invalid phone is 400 with the reason, and reaches no topic", async () =
 });
 
 test("keys are asked for when there are any, in either header", async () => {
-  await using setup = await gatewayWith({ apiKeys: ["first", "second"] });
+  await using setup = await gatewayWith({ gateway: { apiKeys: ["first", "second"] } });
   const refused = await setup.post(optOut);
   assert.equal(refused.status, 401);
   assert.match(refused.headers.get("www-authenticate") ?? "", /^Bearer/);
@@ -113,7 +63,7 @@ test("keys are asked for when there are any, in either header", async () => {
 });
 
 test("a stranger is refused before the body is looked at", async () => {
-  await using setup = await gatewayWith({ apiKeys: ["first"] });
+  await using setup = await gatewayWith({ gateway: { apiKeys: ["first"] } });
   assert.equal((await setup.post("x".repeat(20_000))).status, 401);
   assert.equal((await setup.post("<x/>", { "content-type": "text/xml" })).status, 401);
 });
@@ -172,21 +122,45 @@ test("an outage is logged once, and no log line holds a number", async () => {
   assert.doesNotMatch(setup.logs.join(""), /2125550123|555-0123/);
 });
 
-test("requests are counted by status", async () => {
+test("no answer may be cached or taken for something else", async () => {
   await using setup = await gatewayWith();
-  await setup.post(optOut);
-  await setup.post(optOut);
-  await setup.post({});
-  await setup.post("<x/>", { "content-type": "text/xml" });
-  await fetch(`${setup.gateway.url}/opt-out`);
-  await fetch(`${setup.gateway.url}/livez`);
-  const metrics = await (await fetch(`${setup.gateway.url}/metrics`)).text();
-  const counted = metrics.split("\n").filter((line) => line.startsWith("optout_gateway_requests_total{"));
-  assert.deepEqual(counted.sort(), [
-    'optout_gateway_requests_total{status="202"} 2',
-    'optout_gateway_requests_total{status="400"} 1',
-    'optout_gateway_requests_total{status="405"} 1',
-    'optout_gateway_requests_total{status="415"} 1',
+  const { url } = setup.gateway;
+  const answers = await Promise.all([
+    setup.post(optOut),
+    setup.post({}),
+    ...["/opt-out", "/livez", "/readyz", "/metrics", "/openapi.json", "/nowhere", "/%"].map((path) =>
+      fetch(url + path),
+    ),
+  ]);
+  for (const { headers, url: asked } of answers) {
+    assert.equal(headers.get("cache-control"), "no-store", asked);
+    assert.equal(headers.get("x-content-type-options"), "nosniff", asked);
+  }
+});
+
+test("an encoded body is refused for what it is", async () => {
+  await using setup = await gatewayWith();
+  const response = await setup.post(optOut, { "content-encoding": "gzip" });
+  assert.equal(response.status, 415);
+  assert.match(String((await bodyOf(response)).detail), /Content-Encoding/);
+  assert.equal((await setup.post(optOut, { "content-encoding": "identity" })).status, 202);
+});
+
+test("what isn't HTTP is answered with the reason, and never quoted", async () => {
+  await using setup = await gatewayWith();
+  const { url } = setup.gateway;
+  const answers = [
+    await exchange(url, ["2125550123\r\n\r\n"]),
+    await exchange(url, [`GET /livez HTTP/1.1\r\nhost: x\r\nx: ${"2125550123".repeat(2_000)}\r\n\r\n`]),
+    await (await fetch(`${url}/%2125550123%`)).text(),
+  ];
+  assert.match(answers[0] ?? "", /^HTTP\/1\.1 400 Bad Request\r\n.*"reason":"bad_request"/s);
+  assert.match(answers[1] ?? "", /^HTTP\/1\.1 431 .*"reason":"headers_too_large"/s);
+  assert.match(answers[2] ?? "", /"reason":"bad_request"/);
+  assert.doesNotMatch(answers.join(""), /2125550123/);
+  assert.deepEqual(await setup.metric("optout_gateway_rejected_total"), [
+    '{reason="bad_request"} 1',
+    '{reason="headers_too_large"} 1',
   ]);
 });
 
@@ -224,6 +198,27 @@ test("closing lets a request that is under way finish, and takes no other", asyn
   await closed;
 });
 
+test("a request that is half there when the gateway stops is taken, and its connection ends with the answer", async () => {
+  await using setup = await gatewayWith();
+  const { url, port } = { url: setup.gateway.url, port: Number(new URL(setup.gateway.url).port) };
+  const body = JSON.stringify(optOut);
+  const halves = [
+    "POST /opt-out HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n",
+    `content-length: ${body.length}\r\n\r\n${body}`,
+  ];
+  let closed: Promise<void> | undefined;
+  const answer = await exchange(url, halves, async () => {
+    if (closed !== undefined) return;
+    // The first half has arrived when what is sent after it has been answered.
+    await fetch(`${url}/livez`);
+    closed = setup.gateway.close();
+    await waitFor("the port to be closed", () => isClosed(port));
+  });
+  assert.match(answer, /^HTTP\/1\.1 202 .*connection: close/is);
+  await closed;
+  assert.equal(setup.sent.length, 1);
+});
+
 const isClosed = (port: number) =>
   new Promise<boolean>((resolve) => {
     const socket = connect(port, "127.0.0.1", () => {
@@ -237,12 +232,7 @@ test("a port that is taken is told by the key to change", async () => {
   await using setup = await gatewayWith();
   const { port } = new URL(setup.gateway.url);
   const second = createGateway({
-    config: {
-      gateway: { host: "127.0.0.1", port: Number(port), apiKeys: [] },
-      kafka: { brokers: ["kafka:9092"], clientId: "c", groupId: "g", ssl: false, sessionTimeout: 10_000 },
-      topics: { events: "events", status: "status", deadLetter: "dead" },
-      normalization: { defaultRegion: "US", regionBySource: {} },
-    },
+    config: configWith({ port: Number(port) }),
     producer: { send: async () => {} },
     logger: createLogger({ level: "silent", format: "json" }),
     checkKafka: async () => {},

@@ -100,6 +100,23 @@ const cases: [what: string, error: Error, code: OptoutError["code"], words: RegE
     /out of date/,
   ],
   [
+    "a client certificate that is missing or refused",
+    retried(
+      connection(
+        "80DC:error:0A000412:SSL routines:ssl3_read_bytes:sslv3 alert bad certificate:rec_layer_s3.c:1601:SSL alert number 42\n",
+        "ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE",
+      ),
+    ),
+    "configuration",
+    /^Kafka at kafka-1:9092 asks for a client certificate, .* \(bad certificate\)\. Set kafka\.ssl\.certFile and keyFile/,
+  ],
+  [
+    "a client certificate of an authority that the brokers don't know",
+    connection("SSL alert number 48", "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA"),
+    "configuration",
+    /asks for a client certificate.*\(ERR_SSL_TLSV1_ALERT_UNKNOWN_CA\)/,
+  ],
+  [
     "TLS spoken to a plain listener",
     connection("SSL routines:ssl3_get_record:wrong version number", "EPROTO"),
     "configuration",
@@ -142,7 +159,7 @@ const cases: [what: string, error: Error, code: OptoutError["code"], words: RegE
     "a topic ACL",
     retried(protocol("TOPIC_AUTHORIZATION_FAILED")),
     "kafka_unauthorized",
-    /topic "events": grant it/,
+    /^Kafka at kafka-1:9092, kafka-2:9092 doesn't let this user use the topic "events": grant it/,
   ],
   [
     "a group ACL",

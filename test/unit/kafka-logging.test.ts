@@ -9,8 +9,13 @@ function bridge(level = "trace") {
   const logger = createLogger({ level, format: "json" }, { write: (line) => lines.push(JSON.parse(line)) });
   let now = 0;
   const log = createLogBridge(logger, () => now)(logLevel.DEBUG);
-  const say = (kafkaLevel: logLevel, message: string, extra: Record<string, unknown> = {}) =>
-    log({ namespace: "n", level: kafkaLevel, label: "", log: { timestamp: "", message, ...extra } });
+  const say = (kafkaLevel: logLevel, message: unknown, extra: Record<string, unknown> = {}) =>
+    log({
+      namespace: "n",
+      level: kafkaLevel,
+      label: "",
+      log: { timestamp: "", message: message as string, ...extra },
+    });
   const pass = (milliseconds: number) => {
     now += milliseconds;
   };
@@ -61,6 +66,16 @@ test("a complaint that kafkajs makes twice is shown once", () => {
   say(logLevel.ERROR, "Response SaslAuthenticate(key: 36, version: 1)", { error: "Authentication failed" });
   say(logLevel.ERROR, "SASL PLAIN authentication failed: Authentication failed", { broker: "a:9092" });
   assert.deepEqual(levels(), ["debug", "warn"]);
+});
+
+test("an error that kafkajs logs in place of a message is shown by its message", () => {
+  const { say, lines } = bridge();
+  say(logLevel.ERROR, new Error("no token"), { retryCount: 0 });
+  say(logLevel.ERROR, "Connection error: SSL alert number 42\n");
+  assert.deepEqual(
+    lines.map(({ msg }) => msg),
+    ["no token", "Connection error: SSL alert number 42"],
+  );
 });
 
 test("payloads and stacks stay out of the log", () => {

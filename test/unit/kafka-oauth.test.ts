@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { test } from "node:test";
 import { OptoutError } from "../../src/errors.ts";
-import { createOauthTokenSource } from "../../src/kafka/oauth.ts";
+import { createOauthTokenSource, type OauthOptions, oauthAuthenticator } from "../../src/kafka/oauth.ts";
+import { createLogger, silentLogger } from "../../src/observability/logger.ts";
 
 async function tokenServer(
   answer: (request: IncomingMessage, response: ServerResponse, body: string) => void,
@@ -34,6 +35,9 @@ async function tokenServer(
   };
 }
 
+const tokensOf = (options: OauthOptions, now?: () => number) =>
+  createOauthTokenSource(() => options, silentLogger(), now);
+
 const isOptout = (code: OptoutError["code"], words: RegExp) => (error: unknown) => {
   assert.ok(error instanceof OptoutError);
   assert.equal(error.code, code);
@@ -50,14 +54,14 @@ test("a token is fetched once for all who ask, and again after four fifths of it
     response.end(JSON.stringify({ access_token: `token-${issued}`, expires_in: 100 }));
   });
   let now = 0;
-  const token = createOauthTokenSource({ ...server.options, scope: "kafka" }, () => now);
+  const token = tokensOf({ ...server.options, scope: "kafka" }, () => now);
   const first = await Promise.all([token(), token(), token()]);
-  assert.deepEqual(first, Array(3).fill({ value: "token-1" }));
+  assert.deepEqual(first, Array(3).fill("token-1"));
   assert.deepEqual(server.bodies, ["grant_type=client_credentials&scope=kafka"]);
   now = 79_999;
-  assert.deepEqual(await token(), { value: "token-1" });
+  assert.deepEqual(await token(), "token-1");
   now = 80_000;
-  assert.deepEqual(await token(), { value: "token-2" });
+  assert.deepEqual(await token(), "token-2");
 });
 
 test("a token server that stumbles is asked again", async () => {
@@ -67,7 +71,7 @@ test("a token server that stumbles is asked again", async () => {
     response.statusCode = asked < 3 ? 503 : 200;
     response.end(JSON.stringify({ access_token: "late" }));
   });
-  assert.deepEqual(await createOauthTokenSource(server.options)(), { value: "late" });
+  assert.deepEqual(await tokensOf(server.options)(), "late");
   assert.equal(asked, 3);
 });
 
@@ -80,16 +84,127 @@ test("a refusal is told at once, without the secret or the URL's query", async (
     "kafka_unauthorized",
     /127\.0\.0\.1:\d+\/token gave no Kafka token: it answered 401.*clientSecret/,
   );
-  await assert.rejects(createOauthTokenSource(server.options)(), refused);
+  await assert.rejects(tokensOf(server.options)(), refused);
   assert.equal(server.bodies.length, 1);
 });
 
 test("an answer without a token is a refusal, an absent server is unreachable", async () => {
   await using server = await tokenServer((_request, response) => response.end("<html>"));
-  await assert.rejects(
-    createOauthTokenSource(server.options)(),
-    isOptout("kafka_unauthorized", /holds no access_token/),
-  );
+  await assert.rejects(tokensOf(server.options)(), isOptout("kafka_unauthorized", /holds no access_token/));
   const absent = { ...server.options, tokenUrl: "http://127.0.0.1:1/token" };
-  await assert.rejects(createOauthTokenSource(absent)(), isOptout("kafka_unreachable", /ECONNREFUSED/));
+  await assert.rejects(tokensOf(absent)(), isOptout("kafka_unreachable", /ECONNREFUSED/));
+});
+
+test("in the last fifth of its life a token is still given when the server fails, and the log says so", async () => {
+  let isDown = false;
+  await using server = await tokenServer((_request, response) => {
+    response.statusCode = isDown ? 401 : 200;
+    response.end(JSON.stringify({ access_token: "old", expires_in: 100 }));
+  });
+  const lines: string[] = [];
+  const logger = createLogger({ level: "info", format: "json" }, { write: (line) => lines.push(line) });
+  let now = 0;
+  const token = createOauthTokenSource(
+    () => server.options,
+    logger,
+    () => now,
+  );
+  assert.equal(await token(), "old");
+  isDown = true;
+  now = 99_999;
+  assert.deepEqual(await Promise.all([token(), token()]), ["old", "old"]);
+  assert.equal(lines.length, 1);
+  assert.match(lines[0] ?? "", /it answered 401.*The token before is used until it expires\./);
+  now = 100_000;
+  await assert.rejects(token(), isOptout("kafka_unauthorized", /it answered 401/));
+});
+
+test("nobody waits for a server that hangs while the old token is valid", async () => {
+  let isHanging = false;
+  await using server = await tokenServer((_request, response) => {
+    if (!isHanging) response.end(JSON.stringify({ access_token: "old", expires_in: 100 }));
+  });
+  let now = 0;
+  const token = tokensOf(server.options, () => now);
+  assert.equal(await token(), "old");
+  isHanging = true;
+  now = 80_000;
+  assert.deepEqual(await Promise.all([token(), token()]), ["old", "old"]);
+  assert.equal(server.bodies.length, 2, "one request is under way for both");
+});
+
+test("the secret is read for each request", async () => {
+  const secrets: string[] = [];
+  await using server = await tokenServer((request, response) => {
+    const [, credentials = ""] = request.headers.authorization?.split(" ") ?? [];
+    secrets.push(Buffer.from(credentials, "base64").toString());
+    response.end(JSON.stringify({ access_token: "a", expires_in: 100 }));
+  });
+  let clientSecret = "one";
+  let now = 0;
+  const token = createOauthTokenSource(
+    () => ({ ...server.options, clientSecret }),
+    silentLogger(),
+    () => now,
+  );
+  await token();
+  clientSecret = "two";
+  now = 100_000;
+  await token();
+  assert.deepEqual(secrets, ["relay:one", "relay:two"]);
+});
+
+/** A login at a broker that gives these answers in turn; what it was sent, without the length before. */
+function login(answers: string[], token = async () => "t0ken") {
+  const said: string[] = [];
+  const authenticator = oauthAuthenticator(token)({
+    host: "kafka-1",
+    port: 9092,
+    logger: {
+      info() {},
+      warn() {},
+      error() {},
+      debug() {},
+      namespace: () => assert.fail(),
+      setLogLevel() {},
+    },
+    async saslAuthenticate({ request, response }) {
+      const bytes = await request.encode();
+      assert.equal(bytes.readInt32BE(), bytes.length - 4);
+      said.push(bytes.subarray(4).toString());
+      const answer = Buffer.from(answers.shift() ?? "");
+      const decoded = await response?.decode(Buffer.concat([Buffer.of(0, 0, 0, answer.length), answer]));
+      return decoded === undefined ? undefined : response?.parse(decoded);
+    },
+  });
+  return { said, done: authenticator.authenticate() };
+}
+
+test("a login presents the token as RFC 7628 has it", async () => {
+  const { said, done } = login([""]);
+  await done;
+  assert.deepEqual(said, ["n,,\u0001auth=Bearer t0ken\u0001\u0001"]);
+});
+
+test("a token that the broker refuses in its answer is refused, with its reason", async () => {
+  const { said, done } = login(['{"status":"invalid_token"}']);
+  await assert.rejects(
+    done,
+    isOptout(
+      "kafka_unauthorized",
+      /^Kafka at kafka-1:9092 refused the token of kafka\.sasl\.tokenUrl \(invalid_token\)/,
+    ),
+  );
+  assert.deepEqual(said.slice(1), ["\u0001"]);
+  await assert.rejects(
+    login(["t0ken <html>"]).done,
+    isOptout("kafka_unauthorized", /refused the token of kafka\.sasl\.tokenUrl\. Check kafka\.sasl\.scope/),
+  );
+});
+
+test("without a token the login that has begun is ended, and the token's failure is told", async () => {
+  const failure = new OptoutError("kafka_unreachable", "no token");
+  const { said, done } = login([], () => Promise.reject(failure));
+  await assert.rejects(done, failure);
+  assert.deepEqual(said, ["\u0001"]);
 });

@@ -45,6 +45,7 @@ function publisherOver(t: TestContext, taken: (message: Message, topic: string) 
   const kept: { topic: string; message: Message }[] = [];
   const state = { isDown: false, failures: 0 };
   const publisher = createPublisher({
+    brokers: ["kafka-1:9092"],
     producer: {
       connect: async () => {},
       disconnect: async () => {},

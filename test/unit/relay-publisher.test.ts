@@ -19,6 +19,7 @@ function publisherOver(t: TestContext, ...answers: Answer[]) {
   const sent: TopicMessages[][] = [];
   let failures = 0;
   const publisher = createPublisher({
+    brokers: ["kafka-1:9092"],
     producer: {
       connect: async () => {},
       disconnect: async () => {},

@@ -99,6 +99,34 @@ describe("the results of a batch", () => {
     assert.equal(rest.answeredAt, Date.parse("2026-03-01T10:00:04.002Z"));
   });
 
+  test("the status of a redriven event tells where it comes from, and so does its dead letter", () => {
+    const origin = {
+      "optout.redriven.origin": "opt-outs:3:7",
+      "optout.redriven.from": "opt-outs:3:40",
+      "optout.redriven.at": "2026-03-01T09:00:00.000Z",
+      "optout.redriven.count": "2",
+    };
+    const bytes = Object.entries(origin).map(([name, value]) => [name, Buffer.from(value)]);
+    const headers = { trace: Buffer.from("t"), ...Object.fromEntries(bytes) };
+    const { statusMessages, deadLetters } = results(
+      sealedOf(
+        [
+          [{ ...recordAt(41), headers }, optOut({ phone: phoneOf(0) })],
+          [{ ...recordAt(42), headers }, rejected],
+          [recordAt(43), optOut({ phone: phoneOf(1) })],
+        ],
+        [answered("2026-03-01T10:00:01.001Z", { to: 2 })],
+      ),
+      "production",
+    );
+    assert.deepEqual(
+      statusMessages.map((message) => message.headers),
+      [origin, origin, undefined],
+    );
+    const [letter] = deadLetters;
+    assert.deepEqual(letter?.headers, { ...letter?.headers, ...headers });
+  });
+
   test("an acknowledgement that only the ledger knows of has no details", () => {
     const sealed = sealedOf([[recordAt(0), optOut({ phone: phoneOf(0) })]], "earlier", [
       answered("2026-03-01T10:00:04Z"),

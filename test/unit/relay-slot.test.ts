@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import type { IHeaders, KafkaMessage } from "kafkajs";
 import type { SourceRecord } from "../../src/batching/batch.ts";
 import type { Decoder } from "../../src/events/decode.ts";
+import type { SchemaId } from "../../src/events/registry-client.ts";
 import { createSlot } from "../../src/relay/slot.ts";
 import { type Harness, optOut, settled, start } from "./relay-partition-fixture.ts";
 
@@ -29,8 +30,8 @@ const messages = (count: number): KafkaMessage[] =>
 /** A phone for every record; those in `needs` first need a schema of that id. */
 function slotOver(harness: Harness, needs: Record<number, number> = {}, onDecode = () => {}) {
   const calls: string[] = [];
-  const loaded = new Set<number>();
-  const loads: { id: number; resolve(): void; reject(error: Error): void }[] = [];
+  const loaded = new Set<SchemaId>();
+  const loads: { id: SchemaId; resolve(): void; reject(error: Error): void }[] = [];
   const decode: Decoder = ({ value }) => {
     onDecode();
     const schemaId = needs[Number(value)];

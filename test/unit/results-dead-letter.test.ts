@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bareDeadLetter, deadLetterMessage } from "../../src/results/dead-letter.ts";
+import { bareDeadLetter, deadLetterHeaders, deadLetterMessage } from "../../src/results/dead-letter.ts";
 
 const original = {
   topic: "opt-out-events",
@@ -96,6 +96,24 @@ test("a bare dead letter says where its record is and why it is here, and how mu
       "optout.headers.omitted.bytes": String(1_038 + names),
     },
   });
+});
+
+test("whole and bare dead letters have the headers of the schema, and no others", () => {
+  const headers = {
+    traceparent: Buffer.from("t"),
+    "optout.value.omitted.bytes": Buffer.from("of an earlier round"),
+  };
+  const refused = { ...details, environment: "us-west", attempts: 3, httpStatus: 422 };
+  const whole = deadLetterMessage({ ...original, headers }, refused);
+  const bare = bareDeadLetter(whole);
+  const { traceparent, ...own } = whole.headers ?? {};
+  assert.deepEqual(traceparent, headers.traceparent);
+  assert.deepEqual(deadLetterHeaders.strict().parse(own), own);
+  assert.deepEqual(deadLetterHeaders.strict().parse(bare?.headers), bare?.headers);
+  const all = new Set([...Object.keys(own), ...Object.keys(bare?.headers ?? {})]);
+  assert.deepEqual([...all].sort(), Object.keys(deadLetterHeaders.shape).sort());
+  const least = deadLetterMessage({ ...original, headers: {} }, details).headers;
+  assert.deepEqual(deadLetterHeaders.strict().parse(least), least);
 });
 
 test("a bare dead letter of next to nothing has nothing left out, and of a status there is none", () => {

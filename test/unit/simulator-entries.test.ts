@@ -64,26 +64,6 @@ describe("simulator: entries", () => {
     ]);
   });
 
-  test("the list keeps the strongest entry of a phone: permanent, then the later expiry", async (t) => {
-    const simulator = await startSimulator(t);
-    const token = await tokenOf(simulator);
-    const early = expiring(PHONE, "2031-01-01T00:00:00Z");
-    const late = expiring(PHONE, "2032-01-01T01:00:00+02:00");
-    const kept = [];
-    for (const [index, entry] of [early, late, early, dncl(PHONE), late].entries()) {
-      await postEntries(simulator, { token, body: JSON.stringify([entry]), key: `batch-${index}` });
-      const [present] = simulator.entries(NAME);
-      kept.push([present?.type, present?.expirationDate, present?.key, present?.count]);
-    }
-    assert.deepEqual(kept, [
-      ["dncl_expiration", "2031-01-01T00:00:00Z", "batch-0", 1],
-      ["dncl_expiration", "2032-01-01T01:00:00+02:00", "batch-1", 2],
-      ["dncl_expiration", "2032-01-01T01:00:00+02:00", "batch-1", 3],
-      ["dncl", null, "batch-3", 4],
-      ["dncl", null, "batch-3", 5],
-    ]);
-  });
-
   test("1 and 1,000 entries are taken; 0 and 1,001 are not", async (t) => {
     const simulator = await startSimulator(t);
     const token = await tokenOf(simulator);

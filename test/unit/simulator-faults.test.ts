@@ -291,6 +291,7 @@ describe("simulator: faults", () => {
       dropAfterApply: false,
       outage: false,
       rejectPhones: [],
+      duplicates: "stronger",
       shortAck: false,
       tokenTtlSeconds: 3600,
       requestsPerSecond: 100,

@@ -1,8 +1,10 @@
 import { z } from "zod";
 import type { Entry } from "../../batching/batch.ts";
+import { failed } from "../../check/finding.ts";
 import { bothOrNeither, evenIfFaulty, httpUrl, name, secret, whole } from "../../config/fields.ts";
 import { failureOf, isSuccess, jsonOf, requestIdOf, tokenAnswer, tokenFailure } from "./answers.ts";
 import { createApiLocator } from "./api-host.ts";
+import { checkWithoutEntries } from "./check-access.ts";
 import type {
   DialectDefinition,
   EntryOutcome,
@@ -12,6 +14,7 @@ import type {
   Verdict,
 } from "./dialect.ts";
 import { discover } from "./discovery.ts";
+import { checkGroup } from "./dnc-group.ts";
 import { createTranslator, numberForms, type Translation } from "./number-forms.ts";
 
 const keys = {
@@ -145,7 +148,8 @@ export const adminDncGroups: DialectDefinition<"admin-dnc-groups", typeof keys> 
     const { baseUrl: issuer, tenantId, apiVersion, groupId } = environment;
     const translate = createTranslator(environment.numberForms);
     const locateApi = createApiLocator({ issuer, tenantId, now });
-    const recordsPath = `/incontactapi/services/v${apiVersion}.0/dnc-groups/${groupId}/records`;
+    const groupPath = `/incontactapi/services/v${apiVersion}.0/dnc-groups/${groupId}`;
+    const recordsPath = `${groupPath}/records`;
     return {
       maxEntries: MAX_RECORDS,
       scope: undefined,
@@ -181,6 +185,20 @@ export const adminDncGroups: DialectDefinition<"admin-dnc-groups", typeof keys> 
         if (outcomes !== undefined) return { verdict: verdictOf(translations, outcomes), ...about };
         host.doubt();
         return { verdict: { kind: "short" }, ...about };
+      },
+      async check(send, token, signal) {
+        const api = await locateApi(send, token, signal);
+        if (!api.ok) {
+          const detail = api.answer.detail ?? `the issuer answers ${api.answer.httpStatus}`;
+          return [failed("api", detail, "Check baseUrl and tenantId of this environment.")];
+        }
+        const request = { url: api.host.url + recordsPath, token, signal };
+        const remedy = `Let the owner of the access key change the do-not-call group ${groupId}.`;
+        const [access, group] = await Promise.all([
+          checkWithoutEntries(send, request, remedy),
+          checkGroup(send, { ...request, url: api.host.url + groupPath, groupId }),
+        ]);
+        return [access, ...group];
       },
     };
   },

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { httpUrl, name, secret } from "../../config/fields.ts";
 import { failureOf, isSuccess, jsonOf, requestIdOf, tokenAnswer } from "./answers.ts";
+import { checkWithoutEntries } from "./check-access.ts";
 import type { DialectDefinition, HttpResponse, Verdict } from "./dialect.ts";
 
 const keys = {
@@ -31,6 +32,8 @@ function isWhole(response: HttpResponse, entries: number): boolean {
   const { entriesProcessed, duplicateCount = 0 } = parsed.data;
   return entriesProcessed >= entries || entriesProcessed + duplicateCount === entries;
 }
+
+const entriesUrl = (baseUrl: string): string => `${baseUrl}/api/v2/compliance/dnc/entries`;
 
 /** The rows of the answer table. */
 export function verdictOf(response: HttpResponse, entries: number, now: number): Verdict {
@@ -64,7 +67,7 @@ export const complianceDnc: DialectDefinition<"compliance-dnc", typeof keys> = {
     async submit(send, { key, entries, body, token }, signal) {
       const response = await send({
         method: "POST",
-        url: `${environment.baseUrl}/api/v2/compliance/dnc/entries`,
+        url: entriesUrl(environment.baseUrl),
         headers: {
           authorization: `Bearer ${token}`,
           "content-type": "application/json",
@@ -79,6 +82,13 @@ export const complianceDnc: DialectDefinition<"compliance-dnc", typeof keys> = {
         httpStatus: response.status,
         requestId: requestIdOf(response),
       };
+    },
+    async check(send, token, signal) {
+      const { scope } = environment.auth;
+      const remedy = `Have the scope "${scope}" given to this client, or correct auth.scope.`;
+      return [
+        await checkWithoutEntries(send, { url: entriesUrl(environment.baseUrl), token, signal }, remedy),
+      ];
     },
   }),
 };

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { Entry } from "../../batching/batch.ts";
+import type { Observation } from "../../check/finding.ts";
 import type { EnvironmentCommon, EnvironmentCommonInput } from "../../config/environment-keys.ts";
 
 /** What one request asks an environment to take. */
@@ -85,6 +86,8 @@ export interface Dialect {
   readonly scope: string | undefined;
   requestToken(send: HttpSend, signal: AbortSignal): Promise<TokenAnswer>;
   submit(send: HttpSend, submission: Submission, signal: AbortSignal): Promise<Answer>;
+  /** Finds out, without adding anything to a list, whether opt-outs would be taken and have their effect. Throws as `send` does. */
+  check?(send: HttpSend, token: string, signal: AbortSignal): Promise<Observation[]>;
 }
 
 /** The keys of an environment that are its dialect's own. What is in `auth` is secret, and read anew when files change. */

@@ -1,0 +1,121 @@
+import protobuf from "protobufjs";
+import { addDescriptor, MAP_ENTRY } from "./protobuf-descriptor.ts";
+
+/**
+ * Compiles a .proto file, as text or as a descriptor in base64; `references` are the files that it imports, and those that they import. Throws if one can't be
+ * used. What it returns reads a payload, and throws if that doesn't fit.
+ *
+ * A payload begins with the place of its message in the file (Confluent, "Wire format", message indexes): a count and so
+ * many indexes, zig-zag varints, from the outermost message inwards; or a single 0 for the first message. The serializer
+ * of @kafkajs/confluent-schema-registry leaves it out. Then the first byte is a field's tag, 8 or more, and read as a
+ * count it would be that of a message four levels deep or more: only if there is one, it is a count.
+ */
+export function compileProtobuf(schema: string, references: readonly string[]): (payload: Buffer) => unknown {
+  const root = new protobuf.Root();
+  const file = addFile(root, schema);
+  const scope = file.package === undefined ? root : root.lookup(file.package);
+  // Before the references, which may add to the same package.
+  const messages = scope instanceof protobuf.Namespace ? messagesIn(scope) : [];
+  const imports = [file, ...references.map((reference) => addFile(root, reference))].flatMap(
+    (added) => added.imports ?? [],
+  );
+  for (const name of new Set(imports)) {
+    const { nested } = protobuf.common.get(name) ?? {};
+    if (nested !== undefined) root.addJSON(nested);
+  }
+  root.resolveAll();
+  const [first] = messages;
+  if (first === undefined) throw new Error("there is no message in the file");
+  return (payload) => {
+    const place = readPlace(payload);
+    const named = place && messageAt(messages, place.path);
+    if (place !== undefined && named !== undefined) return read(named, payload.subarray(place.length));
+    if ((payload[0] ?? 0) < LEAST_TAG) throw new Error("no such message");
+    return read(first, payload);
+  };
+}
+
+/** No .proto file does without braces or semicolons. */
+const BASE64 = /^[A-Za-z0-9+/\s]+=*\s*$/;
+
+const addFile = (
+  root: protobuf.Root,
+  schema: string,
+): { package?: string | undefined; imports?: string[] | undefined } =>
+  BASE64.test(schema) ? addDescriptor(root, schema) : protobuf.parse(schema, root);
+
+/** Of field 1, the lowest, as a varint. */
+const LEAST_TAG = 8;
+/** Messages within messages; none is nested as deep. */
+const MAX_PATH = 32;
+
+/** Those that were written; Confluent's Java and JavaScript clients count no others. */
+const messagesIn = (scope: protobuf.NamespaceBase): protobuf.Type[] =>
+  scope.nestedArray
+    .filter((nested) => nested instanceof protobuf.Type)
+    .filter((type) => type.getOption(MAP_ENTRY) !== true);
+
+function messageAt(messages: readonly protobuf.Type[], path: readonly number[]): protobuf.Type | undefined {
+  const [index = 0, ...rest] = path;
+  const message = messages[index];
+  return message === undefined || rest.length === 0 ? message : messageAt(messagesIn(message), rest);
+}
+
+function readPlace(payload: Buffer): { path: number[]; length: number } | undefined {
+  try {
+    const reader = protobuf.Reader.create(payload);
+    const count = reader.sint32();
+    if (count < 0 || count > MAX_PATH) return undefined;
+    const path = count === 0 ? [0] : Array.from({ length: count }, () => reader.sint32());
+    return { path, length: reader.pos };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * A message as plain fields, in camelCase. Numbers of 64 bits become numbers, or bigints if they are too large, and
+ * Google's wrappers and timestamps what they stand for. Bytes stay bytes: as text, they could pass for a phone.
+ */
+function read(type: protobuf.Type, payload: Buffer): Record<string, unknown> {
+  // Not the reader that protobufjs takes for a Buffer: it gives what is left of a text cut short, maybe another's phone.
+  const message = type.decode(new protobuf.Reader(payload));
+  const plain = type.toObject(message, { longs: String, enums: String });
+  for (const field of type.fieldsArray) {
+    const sent: unknown = plain[field.name];
+    const value = sent === undefined ? absent(field) : bare(field, sent);
+    if (value !== undefined) plain[field.name] = value;
+  }
+  return plain;
+}
+
+/** Where presence isn't told, as in proto3, an enum's first value isn't sent: an opt-in that nobody would see. */
+function absent({ resolvedType, hasPresence, repeated, map }: protobuf.Field): unknown {
+  if (hasPresence || repeated || map || !(resolvedType instanceof protobuf.Enum)) return undefined;
+  const name = resolvedType.valuesById[0];
+  return name === undefined || /unspecified$/i.test(name) ? undefined : name;
+}
+
+const LONG = /^s?(?:u?int|fixed)64$/;
+const WRAPPER = /^\.google\.protobuf\.(?:String|U?Int(?:32|64)|Bool|Double|Float)Value$/;
+
+function bare({ type, resolvedType, repeated }: protobuf.Field, value: unknown): unknown {
+  if (repeated) return value;
+  if (LONG.test(type)) return wholeNumber(value);
+  const of = resolvedType?.fullName;
+  if (typeof value !== "object" || value === null || of === undefined) return value;
+  const fields = new Map(Object.entries(value));
+  if (of === ".google.protobuf.Timestamp") {
+    const milliseconds = Number(fields.get("seconds") ?? 0) * 1_000;
+    return new Date(milliseconds + Math.floor(Number(fields.get("nanos") ?? 0) / 1e6));
+  }
+  if (!WRAPPER.test(of)) return value;
+  const inner: unknown = fields.get("value");
+  return of.includes("64") ? wholeNumber(inner) : inner;
+}
+
+function wholeNumber(text: unknown): unknown {
+  if (typeof text !== "string") return text;
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : BigInt(text);
+}

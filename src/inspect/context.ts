@@ -1,0 +1,9 @@
+import type { Kafka } from "kafkajs";
+import type { Config } from "../config/schema.ts";
+
+/** What looking into topics and ledgers takes. */
+export interface InspectContext {
+  kafka: Kafka;
+  config: Pick<Config, "kafka" | "topics" | "schemaRegistry" | "normalization" | "environments">;
+  progress(what: string, of: { done: number; total: number }): void;
+}

@@ -1,0 +1,101 @@
+import { table } from "../table.ts";
+import type { Trace, TracedEnvironment, TracedEvent } from "./trace.ts";
+
+const NONE = "-";
+const count = (number: number): string => number.toLocaleString("en-US");
+
+/** A trace for people: when each environment had the phone first, then its opt-outs one by one, then what was read. */
+export function describeTrace(trace: Trace): string {
+  const { phone, events } = trace;
+  const heading =
+    events.length === 0
+      ? `Nothing is known of ${phone}: no outcome on the status topic, and no opt-out that is pending.\n`
+      : `${phone}: ${events.length === 1 ? "one opt-out" : `${events.length} opt-outs`}\n`;
+  const summary = events.length === 0 ? [] : [summaryTable(trace)];
+  return [heading, ...summary, ...events.map(describeEvent), footnotes(trace)].join("\n");
+}
+
+const summaryTable = ({ environments }: Trace): string =>
+  table(
+    ["environment", "accepted since", "accepted", "rejected", "pending"],
+    environments.map(({ name, acceptedBy, accepted, rejected, pending }) => [
+      name,
+      acceptedBy ?? NONE,
+      ...[accepted, rejected, pending].map(count),
+    ]),
+    ["accepted", "rejected", "pending"],
+  );
+
+function describeEvent(event: TracedEvent, index: number): string {
+  const { source, occurredAt, eventId, origin, idempotencyKey, reason, detail, redriven, environments } =
+    event;
+  const facts: [string, string | null][] = [
+    ["asked", occurredAt],
+    [
+      "received",
+      `${origin.timestamp}  ${origin.topic}, partition ${origin.partition}, offset ${origin.offset}`,
+    ],
+    ["event id", eventId],
+    ["batch", idempotencyKey],
+    ["outcome", outcomeOf(event)],
+    ["reason", reason === null ? null : `${reason}${detail === null ? "" : `: ${detail}`}`],
+    ["redriven", redriven && `${redriven.at}, for ${redriven.from} (number ${redriven.count})`],
+  ];
+  const lines = facts.flatMap(([name, value]) => (value === null ? [] : [`   ${name.padEnd(10)}${value}`]));
+  const results = environments.length === 0 ? "" : `\n${indented(environmentTable(environments))}`;
+  return `${index + 1}. From ${source}\n${lines.join("\n")}\n${results}`;
+}
+
+function outcomeOf({ state, outcome, completedAt, environments }: TracedEvent): string {
+  if (outcome !== null) return `${outcome.replace("_", " ")}, ${completedAt}`;
+  const lacking = environments.filter((each) => each.outcome === "pending").map(({ name }) => name);
+  if (state === "waiting") return "pending: not in a batch yet";
+  if (lacking.length > 0) return `pending: waits for ${lacking.join(", ")}`;
+  return environments.some((each) => each.outcome === "unknown")
+    ? "settled, but its status record isn't there any more"
+    : "pending: every environment has it, its status is about to be written";
+}
+
+const environmentTable = (environments: readonly TracedEnvironment[]): string =>
+  table(
+    ["environment", "answer", "attempts", "HTTP", "acknowledged", "request id"],
+    environments.map(({ name, outcome, attempts, httpStatus, acknowledgedAt, requestId }) => [
+      name,
+      outcome,
+      attempts?.toString() ?? NONE,
+      httpStatus?.toString() ?? NONE,
+      acknowledgedAt ?? NONE,
+      requestId ?? NONE,
+    ]),
+    ["attempts", "HTTP"],
+  );
+
+const indented = (text: string): string => text.replace(/^(?=.)/gm, "   ");
+
+function footnotes({ read: { status, pending } }: Trace): string {
+  const { partitions, partitionsInAll, because, since, unreadable } = status;
+  const where = {
+    key:
+      partitionsInAll === 1
+        ? ""
+        : ` in partition ${partitions.join(", ")} of ${partitionsInAll}, where this number's go`,
+    all: ` in all ${partitionsInAll} partitions`,
+    moved: ` in all ${partitionsInAll} partitions, since the topic's records don't all lie where their keys would go now`,
+  }[because];
+  const lines = [
+    `Read: ${count(status.records)} records of ${status.topic}${where}${since === null ? "" : `, from ${since} on`}; ` +
+      `${count(pending.records)} pending of ${pending.topic}.`,
+    ...withoutPhone(pending.withoutPhone),
+    ...unreadable.map(
+      ({ partition, offset, detail }) =>
+        `A status of this number, partition ${partition}, offset ${offset}, couldn't be read: ${detail}.`,
+    ),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function withoutPhone(records: number): string[] {
+  if (records === 0) return [];
+  const [number, them] = records === 1 ? ["one", "It"] : [count(records), "They"];
+  return [`In ${number} of the pending ones no phone could be read. ${them} will be rejected.`];
+}

@@ -1,0 +1,11 @@
+import type { Kafka } from "kafkajs";
+import type { Config } from "../config/schema.ts";
+
+/** What all parts of a redrive work with. */
+export interface RedriveContext {
+  kafka: Kafka;
+  config: Pick<Config, "kafka" | "topics">;
+  /** Ends reading, with its reason, and sending, after the batch that is under way. */
+  signal: AbortSignal;
+  progress(what: string, of: { done: number; total: number }): void;
+}

@@ -1,0 +1,55 @@
+import type { Admin } from "kafkajs";
+import { readTopic, type TopicReadOptions } from "../kafka/topic-reader.ts";
+import type { RedriveContext } from "./context.ts";
+import { readRedriven } from "./headers.ts";
+
+/** Clocks of the machines that wrote the records may differ by as much; milliseconds. */
+const CLOCK_SKEW_MS = 60 * 60_000;
+
+/**
+ * Which of these rejected events were redriven before, by their `statusId`.
+ *
+ * There is no list of them to keep in order: the event that was sent says which one it repeats, and so does its status,
+ * which is kept for years. Whatever lies before the committed offset has a status, so of the events topic only the rest is
+ * read: those that were sent, by a redrive that crashed perhaps, and aren't settled yet.
+ *
+ * @param since when the first of the events' dead letters was written, in milliseconds since the epoch
+ */
+export async function findRedriven(
+  statusIds: ReadonlySet<string>,
+  since: number,
+  admin: Admin,
+  { kafka, config, signal, progress }: RedriveContext,
+): Promise<Set<string>> {
+  const { topics } = config;
+  const { brokers } = config.kafka;
+  const found = new Set<string>();
+  const look = async (topic: string, from: NonNullable<TopicReadOptions["from"]>): Promise<void> => {
+    const slices = readTopic({ kafka, brokers, topic, from, signal });
+    for await (const { messages, progress: done } of slices) {
+      for (const { headers } of messages) {
+        const redriven = readRedriven(headers);
+        if (redriven !== undefined && statusIds.has(redriven.from)) found.add(redriven.from);
+      }
+      progress(`looking for what was redriven before, in ${topic}`, done);
+    }
+  };
+  // In this order: what is settled meanwhile is seen twice, and nothing is missed.
+  const offsets = await committedOffsets(admin, { groupId: config.kafka.groupId, topic: topics.events });
+  await look(topics.events, { offsets });
+  await look(topics.status, { time: Math.max(0, since - CLOCK_SKEW_MS) });
+  return found;
+}
+
+/** Only partitions that have one. */
+async function committedOffsets(
+  admin: Admin,
+  { groupId, topic }: { groupId: string; topic: string },
+): Promise<Map<number, number>> {
+  const [committed] = await admin.fetchOffsets({ groupId, topics: [topic] });
+  return new Map(
+    (committed?.partitions ?? [])
+      .map(({ partition, offset }) => [partition, Number(offset)] as const)
+      .filter(([, offset]) => offset >= 0),
+  );
+}
