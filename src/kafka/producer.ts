@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Kafka, type Message, Partitioners, type TopicMessages } from "kafkajs";
+import { backoff } from "../delivery/retry.ts";
 import { OptoutError } from "../errors.ts";
 
 export type { Message, TopicMessages } from "kafkajs";
@@ -8,7 +10,8 @@ const ACKNOWLEDGE_TIMEOUT_MS = 10_000;
 /** Milliseconds for a `send` with all of kafkajs' retries; also a lock on promises that it forgets to settle. */
 const SEND_TIMEOUT_MS = 60_000;
 const DISCONNECT_TIMEOUT_MS = 10_000;
-const RETRY = { initialRetryTime: 100, maxRetryTime: 2_000, retries: 5 };
+const RETRIES = 5;
+const RETRY = { initialBackoff: 200, maxBackoff: 2_000 };
 /**
  * kafkajs makes one record batch of everything a request holds for a partition, and brokers refuse one above
  * `max.message.bytes` (1 MiB unless changed) as a whole, for ever. A quarter is left for framing.
@@ -35,13 +38,27 @@ export function createRecordProducer(kafka: Kafka): RecordProducer {
     createPartitioner: Partitioners.DefaultPartitioner,
     allowAutoTopicCreation: false,
     idempotent: false,
-    retry: RETRY,
+    retry: { retries: 0 },
   });
 
-  const sendAll = async (records: readonly TopicMessages[]): Promise<void> => {
-    for (const topicMessages of requestsOf(records)) {
-      await producer.sendBatch({ acks: -1, timeout: ACKNOWLEDGE_TIMEOUT_MS, topicMessages });
+  /**
+   * kafkajs' own retries can lose records: a broker that has answered isn't asked again, though a partition whose send
+   * failed elsewhere may be led by it now. Each of these starts from nothing, so it may repeat some instead.
+   */
+  const sendRequest = async (topicMessages: TopicMessages[]): Promise<void> => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await producer.sendBatch({ acks: -1, timeout: ACKNOWLEDGE_TIMEOUT_MS, topicMessages });
+        return;
+      } catch (error) {
+        if (attempt > RETRIES || !isWorthAnotherTry(error)) throw error;
+        await sleep(backoff(attempt, RETRY, Math.random));
+      }
     }
+  };
+
+  const sendAll = async (records: readonly TopicMessages[]): Promise<void> => {
+    for (const request of requestsOf(records)) await sendRequest(request);
   };
 
   return {
@@ -50,6 +67,10 @@ export function createRecordProducer(kafka: Kafka): RecordProducer {
     disconnect: () => within(producer.disconnect(), DISCONNECT_TIMEOUT_MS, "Kafka connections did not close"),
   };
 }
+
+/** With no retries allowed, kafkajs ends so what it would have retried, and otherwise what is final. */
+const isWorthAnotherTry = (error: unknown): boolean =>
+  error instanceof Error && error.name === "KafkaJSNumberOfRetriesExceeded";
 
 /** Cuts records into requests of bounded size, in their order; one that is larger by itself goes alone. */
 export function requestsOf(records: readonly TopicMessages[]): TopicMessages[][] {

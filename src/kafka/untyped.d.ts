@@ -84,3 +84,11 @@ declare module "kafkajs/src/consumer/batch.js" {
   // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
   export default Batch;
 }
+
+declare module "kafkajs/src/producer/index.js" {
+  import type { Producer, ProducerConfig } from "kafkajs";
+
+  const createProducer: (options: ProducerConfig & { cluster: object; logger: object }) => Producer;
+  // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
+  export default createProducer;
+}
