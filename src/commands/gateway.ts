@@ -25,9 +25,12 @@ Kafka has it on all in-sync replicas:
        -H 'Content-Type: application/json' -H 'Idempotency-Key: form-4711' \\
        -d '{"phone":"(212) 555-0123","source":"web"}'
 
+X-API-Key is needed only if gateway.apiKeys are configured. A repeat under the
+same Idempotency-Key gets the same 202; another opt-out under it gets 422.
+
 From an IVR: {"phone":"2125550123","region":"US","source":"ivr"}
 
-Also: /openapi.json (all of it described), /livez, /readyz (says why not) and
+Also: /openapi.json (all of it described), /livez, /readyz (the log says why not) and
 /metrics. The keys under "gateway" of the configuration:
 
   gateway:
@@ -58,6 +61,7 @@ async function runGateway(config: Config, logger: Logger): Promise<void> {
   const producer = createRecordProducer(kafka);
   const stopped = stopSignal();
   const stopping = new AbortController();
+  let connecting = true;
   // Listening before Kafka is reached: callers get a 503 that says why, instead of a refused connection.
   const gateway = await createGateway({
     config,
@@ -70,7 +74,9 @@ async function runGateway(config: Config, logger: Logger): Promise<void> {
   });
   logger.info({ url: gateway.url }, "gateway is listening");
   try {
-    const connected = connect(admin, producer, { config, logger, signal: stopping.signal });
+    const connected = connect(admin, producer, { config, logger, signal: stopping.signal }).then(() => {
+      connecting = false;
+    });
     const signal = await Promise.race([stopped, connected.then(() => stopped)]);
     logger.info({ signal }, "stopping: requests under way are finished");
   } finally {
@@ -80,6 +86,8 @@ async function runGateway(config: Config, logger: Logger): Promise<void> {
     closeKafka(kafka);
   }
   logger.info("stopped");
+  // kafkajs would sleep out the retries of a connection before the process could end.
+  if (connecting) process.exit();
 }
 
 interface Connecting {
@@ -102,6 +110,7 @@ async function connect(
       logger.info({ topic: config.topics.events }, "connected to Kafka");
       return;
     } catch (error) {
+      if (signal.aborted) return;
       const explained = explainKafkaError(error, { brokers: config.kafka.brokers });
       if (!mayHeal(explained)) throw explained;
       if (attempt % ATTEMPTS_PER_LINE === 0) logger.warn(`${explained.message} The gateway keeps trying.`);

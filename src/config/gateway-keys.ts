@@ -20,7 +20,8 @@ const webOrigin = text(/^(\*|https?:\/\/[^\s/?#@*]+)$/i, expectedOrigin).transfo
   },
 );
 
-const expectedRange = 'expected an IP address, or a range of them such as "10.0.0.0/8"';
+const expectedRange =
+  'expected an IP address, or a range of them such as "10.0.0.0/8" (not /0: anybody could then choose an address)';
 
 const addressRange = text(/^[0-9a-fA-F:.]+(\/\d{1,3})?$/, expectedRange).refine(isAddressRange, {
   error: expectedRange,
@@ -29,9 +30,10 @@ const addressRange = text(/^[0-9a-fA-F:.]+(\/\d{1,3})?$/, expectedRange).refine(
 function isAddressRange(value: string): boolean {
   const [address = "", bits] = value.split("/");
   const family = isIPv6(address) ? "ipv6" : "ipv4";
+  const prefix = Number(bits ?? (family === "ipv6" ? 128 : 32));
   try {
-    new BlockList().addSubnet(address, Number(bits ?? (family === "ipv6" ? 128 : 32)), family);
-    return true;
+    new BlockList().addSubnet(address, prefix, family);
+    return prefix > 0;
   } catch {
     return false;
   }
@@ -45,7 +47,9 @@ export const gateway = z
     apiKeys: z
       .array(apiKey, "expected a list of keys")
       .default([])
-      .describe("Keys callers must present; none: no key is asked for."),
+      .describe(
+        "Keys callers must present. None: no key is asked for, and web pages of other origins than cors.origins are refused.",
+      ),
     requestsPerSecond: rate(0.01, 1_000_000)
       .default(1_000)
       .describe(
@@ -62,7 +66,9 @@ export const gateway = z
         origins: z
           .array(webOrigin, "expected a list of origins")
           .default([])
-          .describe("Web pages whose scripts may call; none: no CORS at all."),
+          .describe(
+            "Web pages whose scripts may call; none: no CORS at all. Without apiKeys no other page's forms are taken either.",
+          ),
       })
       .prefault({}),
   })

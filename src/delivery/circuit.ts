@@ -133,9 +133,9 @@ export const CLOSED_MESSAGES: Record<ClosedReason, string> = {
   retry_after: "lane closed: the environment asked to wait",
   token_unavailable: "lane closed: the token server doesn't give a token; it is retried without end",
   credentials_refused:
-    "lane closed: the token server refuses the request; check auth (credentials, and scope or tokenUrl if there are such) and baseUrl of this environment",
+    "lane closed: the token server refuses the request; check the credentials in auth, auth.scope and auth.tokenUrl if there are such, and baseUrl of this environment",
   unauthorized:
     "lane closed: the environment doesn't accept a fresh token; check auth and baseUrl of this environment",
   misconfigured:
-    "lane closed: the environment refuses access or the path; check the permissions of auth's client, its scope if there is one, baseUrl, and what else of this environment is part of the path",
+    "lane closed: the environment refuses access or the path; check auth.scope if there is one, the client's permissions, baseUrl, and what else of this environment is part of the path",
 };

@@ -4,6 +4,7 @@ import { REJECT_REASONS, type RejectReason } from "../events/event.ts";
 const STATUS_OF = {
   bad_request: 400,
   unauthorized: 401,
+  foreign_origin: 403,
   not_found: 404,
   method_not_allowed: 405,
   request_timeout: 408,

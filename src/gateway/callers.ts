@@ -32,6 +32,18 @@ export function createCallerLimits(
   };
 }
 
+const WITH_PORT = /^\s*(?:\[([^\]]*)\]|(\d+(?:\.\d+){3}))(?::\d+)?\s*$/;
+
+/** The addresses of an `X-Forwarded-For`, without the ports (`1.2.3.4:5`, `[::1]:5`) that some proxies write after them. */
+export const withoutPorts = (forwarded: string): string =>
+  forwarded
+    .split(",")
+    .map((entry) => {
+      const [, ipv6, ipv4] = WITH_PORT.exec(entry) ?? [];
+      return ipv6 ?? ipv4 ?? entry.trim();
+    })
+    .join(", ");
+
 const MAPPED_IPV4 = /^::ffff:(\d+(?:\.\d+){3})$/i;
 
 /**

@@ -1,7 +1,15 @@
+import type { IncomingHttpHeaders } from "node:http";
+
 /** Seconds a browser may go without asking again. */
 const MAX_AGE = "600";
 
 export interface Cors {
+  /**
+   * Whether a request may come from a web page that isn't among the origins. Pages can post forms anywhere without asking
+   * first; browsers then say in `Sec-Fetch-Site` or `Origin` where it comes from. Pages of the `host` that the request
+   * is for are no strangers, nor is what doesn't come from a page.
+   */
+  isForeign(headers: IncomingHttpHeaders, host: string): boolean;
   /** The headers that let a page of that origin read an answer; none if it may not. */
   headersFor(origin: string | undefined): Record<string, string>;
   /** The headers that allow a page of that origin its request; undefined if it may not. */
@@ -22,6 +30,13 @@ export function createCors(origins: readonly string[]): Cors {
   };
 
   return {
+    isForeign(headers, host) {
+      const { origin, "sec-fetch-site": site } = headers;
+      if (any || (origin !== undefined && origins.includes(origin))) return false;
+      // What browsers say of the site holds behind a proxy too, which may change the host.
+      if (site !== undefined) return site !== "same-origin" && site !== "none";
+      return origin !== undefined && hostOf(origin) !== host.toLowerCase();
+    },
     headersFor: (origin) => {
       const headers = headersFor(origin);
       if (headers["access-control-allow-origin"] === undefined) return headers;
@@ -39,3 +54,7 @@ export function createCors(origins: readonly string[]): Cors {
     },
   };
 }
+
+/** As in a Host header; undefined for the "null" of pages that hide where they come from. */
+const hostOf = (origin: string): string | undefined =>
+  URL.canParse(origin) ? new URL(origin).host : undefined;

@@ -74,7 +74,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     }),
   });
   const close = closer(app);
-  addOperations(app, { metrics, readiness: createReadiness(options.checkKafka, now) });
+  addOperations(app, { metrics, readiness: createReadiness(options.checkKafka, logger, now) });
   const { host, port } = config.gateway;
   try {
     return { url: await app.listen({ host, port }), close };

@@ -1,5 +1,3 @@
-import { STATUS_CODES } from "node:http";
-import type { Socket } from "node:net";
 import {
   type FastifyError,
   type FastifyInstance,
@@ -11,6 +9,8 @@ import type { Config } from "../config/schema.ts";
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import { type Reason, refusal, statusOf } from "./answers.ts";
+import { createExchanges } from "./broken-requests.ts";
+import { withoutPorts } from "./callers.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 
 export const OPT_OUT = "/opt-out";
@@ -45,6 +45,7 @@ export function createApp(options: AppOptions): { app: FastifyInstance; refuse: 
     return reply.code(statusOf(reason)).send(refusal(reason, detail));
   };
   const { trustedProxies } = config.gateway;
+  const exchanges = createExchanges(metrics);
   const app = fastify({
     logger: false,
     bodyLimit: MAX_BODY_BYTES,
@@ -65,13 +66,16 @@ export function createApp(options: AppOptions): { app: FastifyInstance; refuse: 
       // Its message quotes the URL.
       void refuse(commonHeaders(reply), "bad_request", "the URL can't be read");
     },
-    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, metrics),
+    clientErrorHandler: (error, socket) => exchanges.answerBroken(error, socket),
   });
+  app.server.on("request", (_request, response) => exchanges.add(response));
   app.server.maxConnections = MAX_CONNECTIONS;
   app.server.on("drop", () => metrics.droppedConnections.inc());
   observe(app, metrics);
   app.addHook("onRequest", async (request, reply) => {
     commonHeaders(reply);
+    const { "x-forwarded-for": forwarded } = request.raw.headers;
+    if (typeof forwarded === "string") request.raw.headers["x-forwarded-for"] = withoutPorts(forwarded);
     // Before the body is read.
     if (request.is404) return answerUnknown(request, reply, refuse);
   });
@@ -138,28 +142,4 @@ function answerErrors(app: FastifyInstance, refuse: Refuse, logger: Logger): voi
     const [reason, detail] = ERRORS[status] ?? ["bad_request", "the request can't be read"];
     return refuse(reply, reason, detail);
   });
-}
-
-const CLIENT_ERRORS: Record<string, [reason: Reason, detail: string]> = {
-  ERR_HTTP_REQUEST_TIMEOUT: ["request_timeout", "the request took too long to arrive"],
-  HPE_HEADER_OVERFLOW: ["headers_too_large", "the headers are larger than 16 KiB"],
-};
-
-/** There is no request yet to reply to, so the answer is written by hand, and the connection ends with it. */
-function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket, metrics: GatewayMetrics): void {
-  if (error.code === "ECONNRESET" || socket.destroyed) return;
-  const [reason, detail] = CLIENT_ERRORS[error.code ?? ""] ?? ["bad_request", "this is not HTTP/1.1"];
-  metrics.rejected.inc({ reason });
-  const status = statusOf(reason);
-  const body = JSON.stringify(refusal(reason, detail));
-  const head = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    "content-type: application/json; charset=utf-8",
-    `content-length: ${Buffer.byteLength(body)}`,
-    "cache-control: no-store",
-    "x-content-type-options: nosniff",
-    "connection: close",
-  ];
-  if (socket.writable) socket.write(`${head.join("\r\n")}\r\n\r\n${body}`);
-  socket.destroySoon();
 }

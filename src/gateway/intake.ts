@@ -29,14 +29,15 @@ function readIdempotencyKey(header: string): string | undefined {
 
 const parseJson = (value: Buffer): unknown => {
   try {
-    return JSON.parse(value.toString());
+    // Not toString(): that would keep a byte order mark, which the decoder overlooks.
+    return JSON.parse(new TextDecoder().decode(value));
   } catch {
     return undefined;
   }
 };
 
 /** What was dialled, with the # that ended it: no form of a number, but what an IVR has. */
-const DIALLED = /^([\d\s]+)#\s*$/;
+const DIALLED = /^([+\d\s]+)#\s*$/;
 
 /** The same event with a dialled number as a person would write it; undefined if it isn't dialled. */
 function withoutTerminator(value: Buffer): Buffer | undefined {
@@ -90,26 +91,37 @@ function readJson(body: Buffer, read: Read): Decoded {
   return body[0] === 0 ? reject("undecodable", "the body is not a JSON object") : read(body);
 }
 
+const FIRST_DIGIT = /\p{Nd}/u;
+const PLUS = /[+\uff0b]/;
+
+/** The phone as it reads if a blank before its first digit was a plus; undefined if there is none, or a plus as well. */
+function withPlusForBlank(phone: string): string | undefined {
+  const start = phone.search(FIRST_DIGIT);
+  const before = phone.slice(0, Math.max(0, start));
+  return before.includes(" ") && !PLUS.test(before) ? `+${phone.slice(start)}` : undefined;
+}
+
 /**
- * In a form a raw `+` means a blank, and many write `phone=+1…` all the same. A blank before the digits may thus be a
- * plus or a slip of the keyboard: whichever gives a valid number is meant. If both do, and not the same one, the wrong
- * person could be taken off the lists, so it is refused.
+ * In a form a raw `+` means a blank, and many write `phone=+1…` all the same. A blank before the first digit, as also in
+ * `( 44) 20…`, may thus be a plus or a slip of the keyboard: whichever gives a valid number is meant. If both do, and not
+ * the same one, the wrong person could be taken off the lists, so it is refused.
  */
 function readForm(form: URLSearchParams, read: Read): Decoded {
-  const names = [...form.keys()];
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) return reject("undecodable", "a field of the form is given more than once");
+  if (new Set(form.keys()).size < form.size) {
+    return reject("undecodable", "a field of the form is given more than once");
+  }
   const fields = Object.fromEntries(form);
   const withPhone = (phone: string): Decoded => read(Buffer.from(JSON.stringify({ ...fields, phone })));
   const phone = form.get("phone");
-  if (phone === null || !/^ \d/.test(phone)) return read(Buffer.from(JSON.stringify(fields)));
+  const plus = phone === null ? undefined : withPlusForBlank(phone);
+  if (phone === null || plus === undefined) return read(Buffer.from(JSON.stringify(fields)));
   const national = withPhone(phone);
-  const international = withPhone(`+${phone.slice(1)}`);
+  const international = withPhone(plus);
   if (!international.ok) return national;
   if (!national.ok || national.event.phone === international.event.phone) return international;
   return reject(
     "invalid_phone",
-    "the phone starts with a blank or an unencoded +, and is a valid number either way: write + as %2B",
+    "the phone has a blank or an unencoded + before its digits, and is a valid number either way: write + as %2B",
   );
 }
 

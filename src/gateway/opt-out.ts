@@ -4,7 +4,7 @@ import type { Config } from "../config/schema.ts";
 import { retryAfter } from "./answers.ts";
 import type { Keyring } from "./auth.ts";
 import { type CallerLimits, networkOf } from "./callers.ts";
-import { createCors } from "./cors.ts";
+import { type Cors, createCors } from "./cors.ts";
 import { OPT_OUT, type Refuse } from "./http.ts";
 import { createIntake, type Intake } from "./intake.ts";
 import type { GatewayMetrics } from "./metrics.ts";
@@ -30,7 +30,7 @@ export function addOptOut(app: FastifyInstance, options: OptOutOptions): void {
   const cors = createCors(config.gateway.cors.origins);
   const intake = createIntake(config.normalization);
   const take = createTaking(options);
-  const admit = createAdmission(options);
+  const admit = createAdmission(options, cors);
 
   app.post(OPT_OUT, {
     // Before the body is read: a stranger's bytes are not worth it.
@@ -61,8 +61,8 @@ export function addOptOut(app: FastifyInstance, options: OptOutOptions): void {
 
 const hash = (text: string): string => createHash("sha256").update(text).digest("base64");
 
-/** Who may pass: each caller so often, and with a key if there are any. */
-function createAdmission({ keys, limits, refuse }: OptOutOptions) {
+/** Who may pass: each caller so often, and with a key if there are any; without, no page of a foreign origin. */
+function createAdmission({ keys, limits, refuse }: OptOutOptions, cors: Cors) {
   return (request: FastifyRequest, reply: FastifyReply): FastifyReply | undefined => {
     const key = keys.find(request.headers);
     // A proxy's header can hold anything; then the proxy itself is the caller.
@@ -75,6 +75,10 @@ function createAdmission({ keys, limits, refuse }: OptOutOptions) {
     if (keys.required && key === undefined) {
       void reply.header("www-authenticate", 'Bearer realm="optout"');
       return refuse(reply, "unauthorized", "give a valid key in X-API-Key or as a bearer token");
+    }
+    if (!keys.required && cors.isForeign(request.headers, request.host)) {
+      const detail = "this web page may not opt anybody out: name its origin in gateway.cors.origins";
+      return refuse(reply, "foreign_origin", detail);
     }
     const encoding = request.headers["content-encoding"];
     if (encoding !== undefined && encoding.toLowerCase() !== "identity") {

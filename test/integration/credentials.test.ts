@@ -109,7 +109,7 @@ describe("tokens and credentials", () => {
       assert.deepEqual(others, []);
       assert.equal(warning?.environment, "us-west");
       assert.equal(warning?.scope, "dnc:write");
-      assert.match(warning?.msg ?? "", /lane closed.*auth\.clientId, auth\.clientSecret, auth\.scope/);
+      assert.match(warning?.msg ?? "", /lane closed.*credentials in auth, auth\.scope/);
       assert.equal(entryRequests(stranger, "us-west").length, 0, "no entries without a token");
       proxy.pointTo(scenario.simulator.baseUrl("us-west"));
       await scenario.allSettled();

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createKeyring } from "../../src/gateway/auth.ts";
 import { createCallerLimits, networkOf } from "../../src/gateway/callers.ts";
-import { bodyOf, exchange, gatewayWith, optOut } from "./gateway-fixture.ts";
+import { bodyOf, configWith, exchange, gatewayWith, optOut } from "./gateway-fixture.ts";
 
 /** A clock that stands still until it is told to go on. Milliseconds. */
 function clock() {
@@ -116,6 +116,23 @@ test("X-Forwarded-For is believed only from a trusted proxy", async () => {
     [202, 429],
   );
   assert.deepEqual(await statusesWith(["127.0.0.1"], ["nonsense", "other nonsense"]), [202, 429]);
+  // Some proxies write the port as well.
+  const withPorts = ["203.0.113.1:4711", "203.0.113.2:4711", "203.0.113.1:4712", "203.0.113.1"];
+  assert.deepEqual(await statusesWith(["127.0.0.1"], withPorts), [202, 202, 429, 429]);
+  const ipv6 = ["[2001:db8:0:1::1]:4711", "[2001:db8:0:2::1]:4711", "[2001:db8:0:1::1]", "2001:db8:0:1::2"];
+  assert.deepEqual(await statusesWith(["127.0.0.1"], ipv6), [202, 202, 429, 429]);
+  const chain = ["203.0.113.1:4711, 10.0.0.1:80", "203.0.113.2:4711, [fd00::1]:80", "203.0.113.1, 10.0.0.1"];
+  assert.deepEqual(await statusesWith(["127.0.0.1", "10.0.0.0/8", "fd00::/8"], chain), [202, 202, 429]);
+});
+
+test("a trusted range of all addresses is refused at start by its key", () => {
+  for (const range of ["0.0.0.0/0", "::/0", "10.0.0.1/0", "10.0.0.0/00"]) {
+    assert.throws(
+      () => configWith({ trustedProxies: ["10.0.0.1", range] }),
+      /gateway\.trustedProxies\[1\] = .*: expected an IP address, or a range of them .*not \/0/,
+      range,
+    );
+  }
 });
 
 test("keys that are rotated in their files are known within seconds", () => {

@@ -64,17 +64,21 @@ test("an Idempotency-Key may be written in quotes, as the draft has it, and is w
 });
 
 test("what an IVR has is taken: digits as dialled, with or without a country code, a # at the end, or an integer", () => {
-  const dialled = ["2125550123", "12125550123", "2125550123#", " 1 212 555 0123 # ", 2125550123, 12125550123];
+  const digits = ["2125550123", "12125550123", 2125550123, 12125550123];
+  const dialled = [...digits, "2125550123#", " 1 212 555 0123 # ", "+12125550123#", " + 1 212 555 0123 #"];
   for (const phone of dialled) {
     const { value } = accepted(json({ phone, region: "US", source: "ivr" }));
     assert.equal(value.phone, "+12125550123", String(phone));
     assert.equal(value.source, "ivr");
   }
   assert.equal(accepted(form("phone=2125550123%23&region=US")).phone, "+12125550123");
+  assert.equal(accepted(form("phone=%2B12125550123%23")).phone, "+12125550123");
   for (const phone of ["2125550123##", "212#5550123", "21255501#", "#", "2125550123*9#"]) {
     assert.equal(rejected(json({ phone, region: "US" })).reason, "invalid_phone", phone);
   }
-  assert.equal(rejected(json(`\ufeff${JSON.stringify({ phone: "21255501#" })}`)).ok, false);
+  const marked = (phone: string) => json(`\ufeff${JSON.stringify({ phone })}`);
+  assert.equal(accepted(marked("2125550123#")).phone, "+12125550123", "behind a byte order mark");
+  assert.equal(rejected(marked("21255501#")).reason, "invalid_phone");
 });
 
 test("what the relay would reject is refused with the same reason", () => {
@@ -99,6 +103,9 @@ test("a form is taken as well", () => {
   assert.equal(value.phone, "+12125550123");
   assert.equal(value.source, "ivr");
   assert.equal(rejected(form("phone=2125550123&phone=2125550124")).reason, "undecodable");
+  const many = Array.from({ length: 2_000 }, (_, index) => `f${index}=`).join("&");
+  assert.equal(accepted(form(`${many}&phone=2125550123`)).phone, "+12125550123");
+  assert.equal(rejected(form(`phone=2125550123&${many}&f1999=`)).reason, "undecodable");
   assert.equal(rejected(form("source=web")).reason, "missing_phone");
   assert.equal(rejected(form("")).reason, "missing_phone");
 });
@@ -118,4 +125,57 @@ test("a form's number that is valid with and without the plus is refused rather 
   assert.equal(reason, "invalid_phone");
   assert.match(detail, /%2B/);
   assert.equal(accepted(form("phone=%2B6582234567")).phone, "+6582234567");
+});
+
+test("in a form a plus that wasn't encoded never makes it another person's number, however it was written", () => {
+  const regions = ["US", "GB", "DE", "AT", "FR", "IT", "BR", "IN", "ID", "CN", "AU", "MX"] as const;
+  const written = {
+    "+442079460958": [
+      "+(44) 20 7946 0958",
+      "+ 44 20 7946 0958",
+      "(+44) 20 7946 0958",
+      "tel: +44 20 7946 0958",
+    ],
+    "+12125550123": ["+(1) 212-555-0123", "+ 1 212 555 0123", "+1 212 555 0123#"],
+    "+4930901820": ["+(49) 30 901820", "+49 30 901820"],
+    "+33142685300": ["+ 33 1 42 68 53 00", "+(33) 1 42 68 53 00"],
+  };
+  const results = { taken: 0, refused: 0 };
+  for (const defaultRegion of regions) {
+    const read = createIntake({ defaultRegion, regionBySource: {} });
+    for (const [meant, phones] of Object.entries(written)) {
+      for (const phone of phones) {
+        const body = new URLSearchParams(`phone=${phone.replaceAll(" ", "+")}`);
+        const result = read({ body, idempotencyKey: undefined });
+        if (result.ok) assert.equal(result.phone, meant, `${phone} in ${defaultRegion}`);
+        else assert.match(result.detail, /%2B/, `${phone} in ${defaultRegion}`);
+        results[result.ok ? "taken" : "refused"] += 1;
+      }
+    }
+  }
+  // Refused is only what could be a number of the region as well.
+  assert.ok(results.taken > 100 && results.refused > 0, JSON.stringify(results));
+});
+
+test("in a form a number valid at home and abroad is refused, whatever stands before its digits", () => {
+  const german = createIntake({ defaultRegion: "DE", regionBySource: {} });
+  for (const phone of [
+    "+(44)+20+7946+0958",
+    "++44+20+7946+0958",
+    "(+44)+20+7946+0958",
+    "Tel.:+44+20+7946+0958",
+  ]) {
+    const result = rejected(
+      german({ body: new URLSearchParams(`phone=${phone}`), idempotencyKey: undefined }),
+    );
+    assert.equal(result.reason, "invalid_phone", phone);
+    assert.match(result.detail, /%2B/, phone);
+  }
+  // A plus that is encoded leaves nothing to guess.
+  for (const phone of ["%2B(44)+20+7946+0958", "+%2B44+20+7946+0958", "(%2B44)+20+7946+0958"]) {
+    const result = accepted(
+      german({ body: new URLSearchParams(`phone=${phone}`), idempotencyKey: undefined }),
+    );
+    assert.equal(result.phone, "+442079460958", phone);
+  }
 });

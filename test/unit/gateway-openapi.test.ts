@@ -119,6 +119,7 @@ test("taken and rejected opt-outs are as documented, examples too", async () => 
 
 test("refusals of callers are as documented", async () => {
   await checkOptOut({ gateway: { apiKeys: ["k"] } }, optOut);
+  await checkOptOut({}, optOut, { origin: "https://elsewhere.example" });
   await checkOptOut({}, "x".repeat(17_000));
   await checkOptOut({}, "<x/>", { "content-type": "text/xml" });
   await checkOptOut({ gateway: { requestsPerSecond: 0.01 } }, optOut, {}, 2);
@@ -128,6 +129,10 @@ test("refusals of callers are as documented", async () => {
   const another = await gateway.post({ phone: "2125550199" }, { "idempotency-key": "k" });
   assert.equal(another.status, 422);
   await check("POST", "/opt-out", another);
+  const expecting = "POST /opt-out HTTP/1.1\r\nhost: x\r\nexpect: more\r\nconnection: close\r\n\r\n";
+  const [expected = ""] = (await exchange(url, [expecting])).split("\r\n\r\n");
+  // The rest is the end of an empty chunked body.
+  await checkRaw("POST", "/opt-out", expected);
   const pieces = Array<string>(100).fill("x: 1\r\n");
   const slow = await exchange(url, ["POST /opt-out HTTP/1.1\r\n", ...pieces], () => sleep(30));
   await checkRaw("POST", "/opt-out", slow);
@@ -190,6 +195,19 @@ test("the reasons of the document are those of the code", () => {
   const rejected = REASONS.filter((reason) => statusOf(reason) === 400);
   assert.deepEqual(reasonsOf("Rejected"), [...rejected].sort());
   assert.deepEqual(reasonsOf("Refused"), REASONS.filter((reason) => !rejected.includes(reason)).sort());
+});
+
+test("what is not to be repeated is said of every refusal that would come again", () => {
+  const description = z.string().parse(at(document, "info", "description"));
+  const listed = /any other answer but ([\d, and]+) repeat/.exec(description)?.[1]?.match(/\d+/g);
+  const statuses = entriesOf(at(document, "paths", "/opt-out", "post", "responses")).map(
+    ([status]) => status,
+  );
+  const passing = ["202", "408", "409", "429", "500", "503"];
+  assert.deepEqual(
+    listed,
+    statuses.filter((status) => !passing.includes(status)),
+  );
 });
 
 test("every example fits its schema", () => {

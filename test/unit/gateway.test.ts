@@ -164,19 +164,67 @@ test("what isn't HTTP is answered with the reason, and never quoted", async () =
   ]);
 });
 
-test("readiness says why not, liveness doesn't depend on Kafka", async () => {
-  let reason: string | undefined = "Can't reach Kafka at kafka:9092.";
+test("bytes behind a whole request don't take the place of its answer, which is the last of the connection", async () => {
+  const kafka = gate();
+  await using setup = await gatewayWith({ send: () => kafka.opened });
+  const body = JSON.stringify(optOut);
+  const head = `POST /opt-out HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`;
+  const records = () => setup.metric("optout_gateway_records_in_flight");
+  const steps = [
+    () => waitFor("the record to be under way", async () => (await records()).length === 1),
+    async () => kafka.open(),
+  ];
+  const pieces = [`${head}\r\n\r\n${body}xx`, "more"];
+  const answer = await exchange(setup.gateway.url, pieces, async () => {
+    await steps.shift()?.();
+  });
+  assert.match(answer, /^HTTP\/1\.1 202 .*connection: close.*"status":"queued"/is);
+  assert.equal(answer.match(/HTTP\/1\.1/g)?.length, 1);
+  assert.equal(setup.sent.length, 1);
+  assert.deepEqual(await setup.metric("optout_gateway_rejected_total"), []);
+  assert.deepEqual(await setup.metric("optout_gateway_requests_total"), ['{status="202"} 1']);
+});
+
+test("a body that breaks before its end is answered for what it is, and nothing of it is taken", async () => {
+  await using setup = await gatewayWith();
+  const head =
+    "POST /opt-out HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+  const answer = await exchange(setup.gateway.url, [`${head}2\r\n{}\r\nzz\r\n`]);
+  assert.match(answer, /^HTTP\/1\.1 400 .*"reason":"bad_request"/s);
+  assert.deepEqual(setup.sent, []);
+});
+
+test("readiness tells strangers no more than that, and the log why; liveness doesn't depend on Kafka", async () => {
+  let reason: string | undefined;
+  let now = 0;
   await using setup = await gatewayWith({
     checkKafka: async () => {
       if (reason !== undefined) throw new OptoutError("kafka_unreachable", reason);
     },
+    now: () => now,
   });
-  const unready = await fetch(`${setup.gateway.url}/readyz`);
-  assert.equal(unready.status, 503);
-  assert.deepEqual(await unready.json(), { status: "unavailable", reason });
+  const ready = async () => {
+    now += 2_000;
+    const response = await fetch(`${setup.gateway.url}/readyz`);
+    return { code: response.status, ...(await bodyOf(response)) };
+  };
+  const logged = () =>
+    setup.logs
+      .splice(0)
+      .map((line) => JSON.parse(line))
+      .map(({ level, msg, reason: why }) => [level, msg, why]);
+  const unavailable = { code: 503, status: "unavailable", reason: "Kafka can't take opt-outs now" };
+
+  reason = "Can't reach Kafka at kafka:9092.";
+  assert.deepEqual([await ready(), await ready()], [unavailable, unavailable]);
+  assert.deepEqual(logged(), [["info", "not ready", reason]], "it is starting");
   assert.equal((await fetch(`${setup.gateway.url}/livez`)).status, 200);
   reason = undefined;
-  await waitFor("readiness", async () => (await fetch(`${setup.gateway.url}/readyz`)).status === 200);
+  assert.deepEqual([await ready(), await ready()], Array(2).fill({ code: 200, status: "ok" }));
+  assert.deepEqual(logged(), [["info", "ready again", undefined]]);
+  reason = "Can't reach Kafka at kafka:9092.";
+  assert.deepEqual([await ready(), await ready()], [unavailable, unavailable]);
+  assert.deepEqual(logged(), [["warn", "not ready", reason]]);
 });
 
 test("closing lets a request that is under way finish, and takes no other", async () => {
