@@ -24,6 +24,13 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   redrive: async () => (await import("./commands/redrive.ts")).redriveCommand(),
 };
 
+// A reader that left (`| head`) is no failure, and no reason to stop in the middle; whoever wants to end then, does.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+}
+
 const program = new Command("optout-relay")
   .description("Delivers phone opt-outs from Kafka to the do-not-call list of every NICE CXone environment.")
   .version(VERSION)

@@ -26,3 +26,9 @@ export class OptoutError extends Error {
 
 /** The message of anything that can be thrown, without a stack. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Why a server can't listen on its address, for people. */
+export const whyNotListening = (error: unknown): string =>
+  error instanceof Error && "code" in error && error.code === "EADDRINUSE"
+    ? "another process has it"
+    : messageOf(error);

@@ -30,8 +30,8 @@ same Idempotency-Key gets the same 202; another opt-out under it gets 422.
 
 From an IVR: {"phone":"2125550123","region":"US","source":"ivr"}
 
-Also: /openapi.json (all of it described), /livez, /readyz (the log says why not) and
-/metrics. The keys under "gateway" of the configuration:
+Also: /openapi.json (all of it described), /livez, /readyz (the log says why
+not) and /metrics. The keys under "gateway" of the configuration:
 
   gateway:
     host: 127.0.0.1          # 0.0.0.0 for callers on other machines

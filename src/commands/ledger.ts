@@ -33,8 +33,8 @@ const HELP = `
   optout-relay ledger --partition 3 --json
 
 The relay writes each batch into the ledger before it sends it: the metadata of
-its consumer group's offset commits. This only reads it, so relays may run. Needs
-DESCRIBE on the events topic and on the consumer group.
+its consumer group's offset commits. This only reads it, so relays may run. It
+needs DESCRIBE on the events topic and on the consumer group.
 
 A batch is a range of offsets. An environment has it in pieces if it refused it,
 or took only a part; the pieces are sent one by one until the entries at fault
@@ -42,13 +42,15 @@ stand alone. A settled batch waits for those before it. When the ledger is full,
 nothing more is sealed until a batch is settled.
 
 --json prints {groupId, topic, environments, partitions: [{partition,
-committedOffset (null: none yet), firstOffset, endOffset, lag, lost, usedRatio,
-batches: [{first, last, settled, acknowledged, split, pending}], problem,
-unknownEnvironments}]}. lost counts records that expired unsettled; problem says
-why the metadata is no ledger, null if it is one; unknownEnvironments are hashes
-of names that the configuration hasn't.
+committedOffset (null: none yet), firstOffset, endOffset, behindTransaction,
+lag, lost, usedRatio, batches: [{first, last, settled, acknowledged, split,
+pending}], problem, unknownEnvironments}]}. behindTransaction counts those of
+the lag that an open transaction keeps from being read; lost records that
+expired unsettled; problem says why the metadata is no ledger, null if it is
+one; unknownEnvironments are hashes of names that the configuration hasn't.
 
-Exit code: 0 it could be read, whatever it says; 1 it could not be; 2 wrong usage.
+Exit code: 0 it could be read, whatever it says; 1 it could not be; 2 wrong
+usage.
 `;
 
 function parsePartition(value: string): number {
@@ -62,7 +64,7 @@ async function fetchLedgers(config: Config, wanted: number | undefined): Promise
   try {
     const ledgers = await withAdmin(kafka, config.kafka.brokers, async (admin) => {
       await requireTopics(admin, config, ["events"]);
-      return readLedgers(admin, config);
+      return readLedgers({ admin, kafka }, config);
     });
     const chosen = ledgers.filter(({ partition }) => wanted === undefined || partition === wanted);
     if (chosen.length > 0) return chosen;

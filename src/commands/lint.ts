@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { Command } from "commander";
-import { messageOf, OptoutError } from "../errors.ts";
+import { whyUnreadable } from "../config/read-text.ts";
+import { OptoutError } from "../errors.ts";
 import { createDecoder, type Decoder } from "../events/decode.ts";
 import type { RejectReason } from "../events/event.ts";
 import { parseRegion } from "./region.ts";
@@ -110,8 +111,10 @@ export const lintCommand = (): Command =>
     .description("check events, one JSON object a line, as the relay would; needs no Kafka")
     .argument("[file]", "NDJSON file; standard input without one, or for -")
     .option("--default-region <code>", "region of phones without a country code", parseRegion, "US")
+    .option("--json", "changes nothing: what it prints is JSON, an object a line")
     .addHelpText("after", HELP)
     .action(async (file: string | undefined, { defaultRegion }: LintOptions) => {
+      process.stdout.on("error", leaveOnClosedPipe);
       const summary = await lint(readInput(file), writeOut, { defaultRegion });
       process.stderr.write(`${summary.ok} ok, ${summary.rejected} rejected\n`);
       if (summary.rejected > 0) process.exitCode = 1;
@@ -133,19 +136,20 @@ async function* readInput(file: string | undefined): Chunks {
   try {
     yield* createReadStream(file);
   } catch (error) {
-    throw new OptoutError("usage", `Cannot read ${file}: ${messageOf(error)}. Name a readable NDJSON file.`, {
-      cause: error,
-    });
+    throw new OptoutError(
+      "usage",
+      `Cannot read ${JSON.stringify(file)}: ${whyUnreadable(error)}. Name a readable NDJSON file.`,
+      { cause: error },
+    );
   }
 }
 
-/** Waits for a slow reader. One that left (`| head`) ends the command quietly, as SIGPIPE would. */
+/** Waits for a slow reader. */
 async function writeOut(line: string): Promise<void> {
-  if (process.stdout.listenerCount("error") === 0) process.stdout.on("error", leaveOnClosedPipe);
   if (!process.stdout.write(line)) await once(process.stdout, "drain");
 }
 
+/** A reader that left (`| head`) ends the command quietly, as SIGPIPE would: nobody wants the rest. */
 function leaveOnClosedPipe(error: NodeJS.ErrnoException): void {
   if (error.code === "EPIPE") process.exit(0);
-  throw error;
 }

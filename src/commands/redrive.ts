@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import type { Config } from "../config/schema.ts";
 import { OptoutError } from "../errors.ts";
+import { orAbort } from "../events/abort.ts";
 import { REJECT_REASONS } from "../events/event.ts";
 import { closeKafka, createKafka } from "../kafka/client.ts";
 import { silentLogger } from "../observability/logger.ts";
@@ -69,12 +70,13 @@ An event goes back whole, with its key, value and headers, and is settled like
 any other, in every environment; one that took it before gets the same number
 once more. It is sent once, however many dead letters it has, and not again by a
 second run. Headers tell where it comes from: optout.redriven.origin, .from, .at
-and .count. Its status has them too, and its dead letter if it is rejected again.
+and .count. Its status has them too, and its dead letter if it is rejected again:
+that is a new dead letter, which a later run sends, so mend the cause first.
 
 --json prints {topic, dryRun, matching: {deadLetters, events}, alreadyRedriven,
 beyondLimit, incomplete, foreign, withoutValue, sent, refused, byReason: [{reason,
 environment, events}], events: [{statusId, origin, redriven, rejectedAt, refusals,
-sent}]}.
+detail, sent}]}.
 
 Exit code: 0 all that match are sent, or none does; 1 some are not; 2 wrong usage.
 `;
@@ -122,8 +124,6 @@ async function runRedrive(config: Config, options: RedriveOptions): Promise<void
   void stopSignal().then((name) => stopping.abort(new Error(`stopped by ${name}`)));
   const { signal } = stopping;
   const counter = createCounter(process.stderr);
-  // A reader that left (`| head`) is no reason to stop in the middle.
-  process.stdout.on("error", ignoreClosedPipe);
   // The client's complaints come back as the command's error.
   const kafka = createKafka(config.kafka, silentLogger());
   try {
@@ -136,10 +136,8 @@ async function runRedrive(config: Config, options: RedriveOptions): Promise<void
   } finally {
     closeKafka(kafka);
   }
-}
-
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== "EPIPE") throw error;
+  // Requests that were given up would hold the process while their client tries them again.
+  if (signal.aborted) process.stdout.write("", () => process.exit());
 }
 
 async function redrive(
@@ -150,14 +148,12 @@ async function redrive(
 ): Promise<void> {
   const topic = config.topics.events;
   const { reason: reasons = [], environment: environments = [], since, until } = options;
-  const plan = await planRedrive(
-    {
-      selection: { reasons, environments, since, until },
-      limit: options.limit ?? Number.POSITIVE_INFINITY,
-      again: options.again === true,
-    },
-    context,
-  );
+  const request = {
+    selection: { reasons, environments, since, until },
+    limit: options.limit ?? Number.POSITIVE_INFINITY,
+    again: options.again === true,
+  };
+  const plan = await orAbort(planRedrive(request, context), context.signal);
   counter.clear();
   requireKnown(environments, config, plan.gathered);
   const planned = redriveReport(topic, plan, null);

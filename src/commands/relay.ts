@@ -15,6 +15,25 @@ The smallest configuration:
       baseUrl: https://api.nice.incontact.com
       auth: {clientId: relay, clientSecret: "\${CXONE_SECRET}"}
 
+All its sections:
+
+  kafka           brokers, groupId, TLS (ssl) and login (sasl)
+  topics          names: events, status, deadLetter
+  schemaRegistry  url; without it events and results are JSON
+  normalization   defaultRegion, regionBySource: of numbers without country code
+  batching        maxEntries, maxWait: an opt-out waits in its batch until there
+                  are so many (50), or for so long (10s), before it is sent
+  environments    where to send: dialect, auth, requestsPerSecond, retry
+  server          host, port and adminToken of what is below
+  gateway         host, port, apiKeys and limits: optout-relay gateway --help
+  logging         level, format (json or text)
+
+All keys: schemas/config.schema.json. A variable sets any of them: OPTOUT_, then
+the key in upper snake case, "__" between levels and a number for a list's item:
+
+  OPTOUT_KAFKA__BROKERS=a:9092,b:9092
+  OPTOUT_ENVIRONMENTS__0__AUTH__CLIENT_SECRET=…
+
 While it runs it serves, at 127.0.0.1:9464 unless server.host and server.port
 say otherwise:
 
@@ -57,12 +76,16 @@ export const relayCommand = (): Command =>
       const config = configFrom(options);
       const logger = createLogger(config.logging);
       const relay = createRelay(config, { logger, version: VERSION });
+      const stopped = stopSignal();
       const server = await startObservabilityServer(relay, config.server);
       logger.info({ url: server.url }, "metrics and health are served");
-      const stopped = stopSignal();
+      let starting = true;
       try {
         // A signal during the start ends it too: the brokers or the registry may be long in coming.
-        const started = relay.start().then(() => relay.failed);
+        const started = relay.start().then(() => {
+          starting = false;
+          return relay.failed;
+        });
         const end = await Promise.race([stopped, started]);
         if (typeof end !== "string") throw end;
         logger.info({ signal: end }, "stopping");
@@ -71,4 +94,6 @@ export const relayCommand = (): Command =>
         await server.close();
       }
       logger.info("stopped");
+      // kafkajs would sleep out the retries of a connection before the process could end.
+      if (starting) process.exit();
     });

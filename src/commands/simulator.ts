@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { createSimulator } from "../simulator/index.ts";
 
 interface SimulatorCommandOptions {
@@ -28,6 +28,44 @@ const parseNames = (value: string): string[] =>
     .split(",")
     .map((name) => name.trim())
     .filter((name) => name !== "");
+
+const DEFAULT_NAMES = ["production", "us-west", "eu-central"];
+
+const HELP = `
+  optout-relay simulator --environments production,us-west
+
+The environments of a relay's configuration that use it:
+
+  environments:
+    - name: production
+      baseUrl: http://127.0.0.1:9099/production
+      auth: {clientId: demo, clientSecret: demo}     # it takes any
+    - name: us-west
+      baseUrl: http://127.0.0.1:9099/us-west
+      auth: {clientId: demo, clientSecret: demo}
+
+What is on a list, and what came in:
+
+  curl http://127.0.0.1:9099/_sim/production/entries
+  curl http://127.0.0.1:9099/_sim/production/requests
+
+Faults worth trying. Each PUT replaces the environment's whole set, {} ends it:
+
+  FAULTS=http://127.0.0.1:9099/_sim/us-west/faults
+  curl -X PUT $FAULTS -d '{"rejectPhones":["+12125550123"]}'  # refuses it
+  curl -X PUT $FAULTS -d '{"outage":true}'                    # cuts connections
+  curl -X PUT $FAULTS -d '{"outage":"503"}'                   # answers 503
+  curl -X PUT $FAULTS -d '{"errorRate":0.2,"latencyMs":300}'  # 500, 503
+  curl -X PUT $FAULTS -d '{"dropAfterApply":0.5}'             # answer lost
+  curl -X PUT $FAULTS -d '{"requestsPerSecond":2}'            # 429 above it
+  curl -X PUT $FAULTS -d '{}'
+
+Also jitterMs, shortAck, tokenTtlSeconds, retryAfter, duplicates and dncGroup.
+What it refuses is rejected by the relay and becomes a dead letter; the rest is
+retried. DELETE /_sim empties the lists and ends all faults.
+
+Exit codes: 0 stopped by a signal, 1 failed, 2 wrong usage.
+`;
 
 const banner = (url: string, environments: readonly { name: string; baseUrl: string }[]): string => {
   const width = Math.max(...environments.map(({ name }) => name.length));
@@ -71,12 +109,13 @@ export const simulatorCommand = (): Command =>
     .description("run a local CXone with as many environments as you name, each speaking both dialects")
     .option("--port <port>", "port to listen on, 0 for any that is free", parsePort, 9099)
     .option("--host <host>", "address to listen on", "127.0.0.1")
-    .option("--environments <names>", "comma-separated names", parseNames, [
-      "production",
-      "us-west",
-      "eu-central",
-    ])
+    .addOption(
+      new Option("--environments <names>", "comma-separated names")
+        .argParser(parseNames)
+        .default(DEFAULT_NAMES, DEFAULT_NAMES.join(",")),
+    )
     .option("--requests-per-second <n>", "quota of each environment", parseRate, 100)
+    .addHelpText("after", HELP)
     .action(async ({ port, host, environments, requestsPerSecond }: SimulatorCommandOptions) => {
       const simulator = await createSimulator({
         host,

@@ -6,6 +6,19 @@ import { type RegisteredSubject, registerSchemas } from "../registry/subjects.ts
 import { table } from "../table.ts";
 import { type ConfigOption, configFrom, withConfigOption } from "./options.ts";
 
+const HELP = `
+  optout-relay topics --config relay.yaml
+  optout-relay topics --config relay.yaml --partitions 12
+
+Creates the three topics of the configuration (topics.events, .status and
+.deadLetter) where they are missing, and registers the schemas if schemaRegistry
+is configured. What exists is left as it is. There can be as many relays as the
+events topic has partitions. Needs CREATE and DESCRIBE on the topics.
+
+Exit codes: 0 all of it is there, 1 something could not be created or reached, 2
+wrong usage.
+`;
+
 /** `optout-relay topics`: creates what is missing and changes nothing that exists. */
 export const topicsCommand = (): Command =>
   withConfigOption(new Command("topics"))
@@ -16,6 +29,7 @@ export const topicsCommand = (): Command =>
       "replicas of a topic that is created (default: 3, or the number of brokers if fewer)",
       parseCount(32),
     )
+    .addHelpText("after", HELP)
     .action(async ({ partitions, replicationFactor, ...options }: ConfigOption & EnsureTopicsOptions) => {
       const config = configFrom(options);
       const wanted = {

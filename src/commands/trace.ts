@@ -55,16 +55,18 @@ Of an environment it says: accepted, rejected, pending; or unknown, if the event
 is settled and its status not found. Where a restart of the relay lost the
 details of an acknowledgement, they are left out ("-" or null).
 
---json prints {phone, events: [{statusId, state: "settled", "sealed" (in a batch)
-or "waiting", outcome, eventId, source, occurredAt, origin: {topic, partition,
-offset, timestamp}, idempotencyKey, reason, detail, completedAt, redriven,
-environments: [{name, outcome, attempts, httpStatus, requestId,
+--json prints {phone, events: [{statusId, state: "settled", "sealed" (in a
+batch) or "waiting", outcome, eventId, source, occurredAt, origin: {topic,
+partition, offset, timestamp}, idempotencyKey, reason, detail, completedAt,
+redriven, environments: [{name, outcome, attempts, httpStatus, requestId,
 acknowledgedAt}]}], environments: [{name, accepted, rejected, pending, unknown,
-acceptedBy}], read: {status, pending}}. acceptedBy is when the environment is
-known to have accepted the first.
+acceptedBy}], read: {status, pending, problem}}. acceptedBy is when the
+environment is known to have accepted the first; problem says why not all could
+be read, else null; behindTransaction in status and pending, [{partition,
+records}], what an open transaction keeps from being read yet.
 
-Exit code: 0 it was looked up, also if nothing is known; 1 it could not be; 2
-wrong usage.
+Exit code: 0 it was looked up, also if nothing is known; 1 it could not be, or
+not all; 2 wrong usage.
 `;
 
 function phoneFrom(text: string, { region }: TraceOptions, { normalization }: Config): string {
@@ -86,6 +88,7 @@ async function runTrace(phone: string, options: TraceOptions, config: Config): P
     const found = await trace({ phone, since, allPartitions }, { kafka, config, progress: counter.count });
     counter.clear();
     process.stdout.write(json ? `${JSON.stringify(found)}\n` : describeTrace(found));
+    if (found.read.problem !== null) process.exitCode = 1;
   } finally {
     counter.clear();
     closeKafka(kafka);

@@ -43,11 +43,12 @@ export function loadConfig({ file, env }: LoadOptions): Config {
         env,
         origin:
           "No configuration file was named (--config FILE or OPTOUT_CONFIG), and what OPTOUT_… variables give",
+        advice: "The smallest configuration is in: optout-relay relay --help",
       },
     );
   }
   const document = readDocument(readFile(file));
-  return build(document, configSchema, env, `The configuration ${file}`);
+  return build(document, configSchema, { env, origin: `The configuration ${file}` });
 }
 
 function readFile(file: string): string {
@@ -66,6 +67,8 @@ export interface ParseOptions {
   env?: NodeJS.ProcessEnv;
   /** How the error message begins. */
   origin?: string;
+  /** How it ends, on a line of its own. */
+  advice?: string;
 }
 
 /**
@@ -82,22 +85,25 @@ export function parseConfig(
   raw: unknown,
   options: ParseOptions & { dialects?: readonly DialectDefinition[] } = {},
 ): AnyConfig {
-  const { env = {}, origin = "The configuration", dialects } = options;
+  const { env = {}, origin = "The configuration", advice, dialects } = options;
   const schema = dialects === undefined ? configSchema : configSchemaFor(dialects);
-  return build({ tree: raw, faults: [], usable: true, lineOf: () => undefined }, schema, env, origin);
+  return build({ tree: raw, faults: [], usable: true, lineOf: () => undefined }, schema, {
+    env,
+    origin,
+    advice,
+  });
 }
 
 function build<Parsed extends AnyConfig>(
   document: ConfigDocument,
   schema: z.ZodType<Parsed>,
-  env: NodeJS.ProcessEnv,
-  origin: string,
+  { env, origin, advice }: { env: NodeJS.ProcessEnv; origin: string; advice?: string | undefined },
 ): Parsed {
   const lines = document.faults.map(({ line, says }) =>
     line === undefined ? says : `line ${line}: ${says}`,
   );
   const fail = (): never => {
-    throw new OptoutError("configuration", composeMessage(origin, lines));
+    throw new OptoutError("configuration", composeMessage(origin, lines, advice));
   };
   if (!document.usable) return fail();
 

@@ -133,11 +133,12 @@ function mayBeSecret(key: string, siblings: readonly string[], allPaths: readonl
 
 const maxLines = 100;
 
-/** The whole message: a headline with the number of problems, then one line each. */
-export function composeMessage(origin: string, lines: readonly string[]): string {
+/** The whole message: a headline with the number of problems, one line each, and what helps with all of them. */
+export function composeMessage(origin: string, lines: readonly string[], advice?: string): string {
   const distinct = [...new Set(lines)];
   const count = distinct.length === 1 ? "1 problem" : `${distinct.length} problems`;
   const shown = distinct.slice(0, maxLines).map((line) => `  ${line}`);
   const rest = distinct.length > maxLines ? [`  … and ${distinct.length - maxLines} more`] : [];
-  return [`${origin} has ${count}:`, ...shown, ...rest].join("\n");
+  const last = advice === undefined ? [] : [advice];
+  return [`${origin} has ${count}:`, ...shown, ...rest, ...last].join("\n");
 }

@@ -13,6 +13,12 @@ const explanations: Readonly<Record<string, string>> = {
   ELOOP: "its symbolic links lead in a circle",
 };
 
+/** Why a file couldn't be read, in words. */
+export function whyUnreadable(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return explanations[code] ?? messageOf(error);
+}
+
 /**
  * The UTF-8 text of a file of at most 1 MiB. Throws an Error that names the file and what is wrong with it.
  * A pipe (`--config <(…)`) is read to its end, unless `regularOnly` says that the path must be a file proper.
@@ -23,8 +29,7 @@ export function readText(path: string, { regularOnly = false } = {}): string {
   try {
     content = readBounded(path, regularOnly);
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    throw cannot(explanations[code] ?? messageOf(error));
+    throw cannot(whyUnreadable(error));
   }
   if (content.length > maxBytes) throw cannot("it is larger than 1 MiB");
   try {

@@ -12,8 +12,8 @@ export interface AnswerTableOptions {
   tokens: TokenSource;
   /** Has the part sent again in pieces: halves, or by what was said of its entries. */
   split(part: Part, outcomes?: readonly EntryOutcome[]): void;
-  /** Has the part sent again after its own backoff. */
-  retryLater(part: Part): void;
+  /** Has the part sent again after its own backoff. The status of its answer tells whether it was at fault. */
+  retryLater(part: Part, httpStatus?: number | null): void;
   /** Milliseconds, monotonic. */
   now(): number;
 }
@@ -128,7 +128,7 @@ export function createAnswerTable(options: AnswerTableOptions) {
       case "unavailable":
         if (verdict.retryAfter === undefined) {
           gate.failed("unavailable");
-          retryLater(part);
+          retryLater(part, answer.httpStatus);
         } else {
           backlog.pushFront(part);
           gate.close("retry_after", { ...why, wait: verdict.retryAfter });

@@ -83,6 +83,7 @@ const MAX_TIMER_MS = 1_000;
 
 /** A part that failed so many times while others may have been taken holds those behind it back no longer. */
 const PATIENCE_WITH_ONE = 8;
+const TOO_MANY_REQUESTS = 429;
 
 /**
  * A part's way:
@@ -209,10 +210,12 @@ export function createLane(options: LaneOptions): Lane {
 
   /**
    * An opt-out that is in order but on no list helps nobody. So a part that fails by itself, again and again, goes behind
-   * those that wait for it. Failures of a closed lane don't count: after an outage the order is what it was before.
+   * those that wait for it. Failures of a closed lane don't count: after an outage the order is what it was before. Nor
+   * does a 429: that was about the rate, and would have met any other part.
    */
-  function retryLater(part: Part): void {
-    if (gate.closure() === undefined && ++part.failuresWhileOpen >= PATIENCE_WITH_ONE) {
+  function retryLater(part: Part, httpStatus?: number | null): void {
+    const isItsOwn = gate.closure() === undefined && httpStatus !== TOO_MANY_REQUESTS;
+    if (isItsOwn && ++part.failuresWhileOpen >= PATIENCE_WITH_ONE) {
       backlog.release(part, part);
     }
     backlog.delay(part, backoff(part.attempts, retry, random));

@@ -37,13 +37,15 @@ export const headerAttributes =
 
 /**
  * Without its header, which some bridges lose, an envelope is known by `specversion` and a payload; an object with a
- * `phone` beside them is a plain event with fields that nobody asked for.
+ * `phone` beside them is a plain event with fields that nobody asked for, or a CloudEvent whose phone is an attribute.
  */
 export function isEnvelope(fields: Record<string, unknown>, structured: boolean): boolean {
   const has = (name: string): boolean => Object.hasOwn(fields, name);
-  const hasPayload = has("data") || has("data_base64");
-  return structured ? hasPayload || !has("phone") : hasPayload && has("specversion") && !has("phone");
+  if (!structured) return has("specversion") && PAYLOADS.some(has) && !has("phone");
+  return !has("phone") || PAYLOADS.map(fieldsOf(fields)).some((payload) => !isAbsent(payload));
 }
+
+const PAYLOADS = ["data", "data_base64"];
 
 /** The payload of an envelope: an object, the text of one, or the bytes of any encoding, read by `readBytes`. */
 export function openEnvelope(
@@ -71,8 +73,6 @@ const named = (content: Content, part: string): Content =>
   "reason" in content ? { ...content, detail: `the ${part} of the CloudEvent: ${content.detail}` } : content;
 
 const SPECVERSION = /^1(?:\.\d+)?$/;
-/** Of a type such as `com.example.opt-in.v1`: an opt-in must never become an opt-out, whatever its payload leaves out. */
-const OPT_IN = /(?:^|[^a-z])opt(?:ed)?[-_. ]?in(?:\.v?\d+)*$/i;
 
 /** Why the attributes forbid to take the event for an opt-out, if they do. */
 export function refusedAttributes(attributes: Attributes): Refusal | undefined {
@@ -81,9 +81,43 @@ export function refusedAttributes(attributes: Attributes): Refusal | undefined {
   if (!isAbsent(version) && !SPECVERSION.test(text)) {
     return unsupported("a CloudEvent of another specversion than 1.0: send 1.0");
   }
-  if (!OPT_IN.test(textOf(attributes("type")))) return undefined;
-  return { reason: "unsupported_action", detail: "the CloudEvent's type is that of an opt-in" };
+  return refusedType(attributes("type"));
 }
+
+/**
+ * An opt-in must never become an opt-out, whatever its payload leaves out. It is one unless it is taken back further on in
+ * the type; and an opt-out that is taken back is as good as one.
+ */
+export function refusedType(type: unknown): Refusal | undefined {
+  if (type === AMBIGUOUS) {
+    const detail = "the CloudEvent's type is given more than once, with different values";
+    return { reason: "ambiguous_field", detail };
+  }
+  const text = splitCamelCase(textOf(type)).toLowerCase();
+  const words = ` ${text.replace(/[^a-z]+/g, " ")} `;
+  const last = (pattern: RegExp): number => [...words.matchAll(pattern)].at(-1)?.index ?? -1;
+  if (last(OPT_IN) > last(ENDED)) return unwanted("an opt-in");
+  return OPT_OUT_ENDED.test(words) ? unwanted("an opt-out taken back") : undefined;
+}
+
+const unwanted = (what: string): Refusal => ({
+  reason: "unsupported_action",
+  detail: `the CloudEvent's type is that of ${what}`,
+});
+
+/** `OPTin` isn't `OP Tin`. */
+const splitCamelCase = (text: string): string =>
+  text
+    .replace(/OPT(?=in)/g, "Opt")
+    .replace(/([a-z0-9])([A-Z])/g, "$1 $2")
+    .replace(/([A-Z])([A-Z][a-z])/g, "$1 $2");
+
+const TAKEN_BACK =
+  "(?:revok|withdr|remov|rescind|cancel|delet|revers|undo|retract|expir|ended|terminat)[a-z]*(?= )";
+/** In words with a blank before and after each, so that to adopt in something is no opt-in. */
+const OPT_IN = / (?:re|auto|single|double)?opt(?:s|ed|ing)? ?ins?(?= )/g;
+const ENDED = new RegExp(` ${TAKEN_BACK}`, "g");
+const OPT_OUT_ENDED = new RegExp(` opt(?:s|ed|ing)? ?outs? ${TAKEN_BACK}`);
 
 /** What stands in for a field. An extension attribute may say that it is an opt-in, when the payload doesn't. */
 const STANDS_IN = new Map([

@@ -5,6 +5,7 @@ import {
   isStructured,
   openEnvelope,
   refusedAttributes,
+  refusedType,
   withAttributes,
 } from "./cloud-event.ts";
 import type { Decoded, Rejected } from "./event.ts";
@@ -12,6 +13,7 @@ import {
   ambiguousField,
   type Fields,
   fieldsOf,
+  isAbsent,
   readExpiresAt,
   readPhone,
   readProvenance,
@@ -76,16 +78,19 @@ function readRecord({ value, headers }: RecordIn, schemas: SchemaCache | null): 
   const content = readValue(value, headers, schemas);
   if ("schemaId" in content) return content;
   if ("reason" in content) return refused(content);
-  if (!isEnvelope(content.fields, structured)) {
-    const fields = withAttributes(fieldsOf(content.fields), attributes);
-    return { fields, encoding: content.encoding, refusal: refusedAttributes(attributes) };
-  }
   const own = fieldsOf(content.fields);
+  if (!isEnvelope(content.fields, structured)) {
+    const isCloudEvent = structured || !isAbsent(own("specversion"));
+    const fields = withAttributes(structured ? withAttributes(own, own) : own, attributes);
+    const refusal = refusedAttributes(attributes) ?? (isCloudEvent ? refusedType(own("type")) : undefined);
+    return { fields, encoding: content.encoding, refusal };
+  }
   const payload = openEnvelope(content.fields, (bytes) => readValue(bytes, undefined, schemas));
   if ("schemaId" in payload) return payload;
   const data = "fields" in payload ? fieldsOf(payload.fields) : () => undefined;
   const fields = withAttributes(withAttributes(data, own), attributes);
-  const refusal = refusedAttributes(own) ?? ("reason" in payload ? payload : undefined);
+  const forbidden = refusedAttributes(own) ?? refusedAttributes(attributes);
+  const refusal = forbidden ?? ("reason" in payload ? payload : undefined);
   return { fields, encoding: "a CloudEvent", refusal };
 }
 
@@ -96,8 +101,8 @@ function toEvent({ fields, encoding }: Read, regionOf: (source: string) => strin
   if (twice !== undefined) {
     return rejected("ambiguous_field", `${twice} is given more than once, with different values`);
   }
-  const action = fields("action") ?? "opt_out";
-  if (action !== "opt_out") {
+  const action = fields("action");
+  if (!isAbsent(action) && action !== "opt_out") {
     return rejected("unsupported_action", 'action must be "opt_out" or left out: nothing else is acted on');
   }
   const phone = readPhone(fields("phone"));

@@ -31,11 +31,17 @@ export function parseJson(text: string): unknown {
 function markAmbiguous(record: Record<string, unknown>, text: string): Map<string, string> {
   const seen = new Map<string, string>();
   for (const [name, value] of membersOf(text)) {
-    if ((seen.get(name) ?? value) !== value) record[name] = AMBIGUOUS;
+    if (!isSame(seen.get(name) ?? value, value)) record[name] = AMBIGUOUS;
     seen.set(name, value);
   }
   return seen;
 }
+
+/** Whether two texts are the same value: `"\u002b1"` is `"+1"`. Lists and objects must be written alike. */
+const isSame = (one: string, other: string): boolean =>
+  one === other || (isScalar(one) && isScalar(other) && JSON.parse(one) === JSON.parse(other));
+
+const isScalar = (text: string): boolean => !/^[[{]/.test(text);
 
 /** The members of the object that a valid JSON text is: names, and values as they are written. In linear time. */
 function* membersOf(text: string): Generator<[name: string, value: string]> {

@@ -52,9 +52,7 @@ export function addDescriptor(
   root: protobuf.Root,
   base64: string,
 ): { package: string | undefined; imports: string[] } {
-  const { FileDescriptorProto } = descriptors;
-  const message = FileDescriptorProto.decode(new protobuf.Reader(Buffer.from(base64, "base64")));
-  const file = fileDescriptor.parse(FileDescriptorProto.toObject(message));
+  const file = readDescriptor(base64);
   const nested = {
     ...byName(file.messageType, (each) => ({ ...messageJson(each), edition: file.syntax })),
     ...byName(file.enumType, (each) => ({ ...enumJson(each), edition: file.syntax })),
@@ -64,6 +62,22 @@ export function addDescriptor(
   if (name === undefined) root.addJSON(nested);
   else root.define(name, nested);
   return { package: name, imports: file.dependency };
+}
+
+function readDescriptor(base64: string): z.infer<typeof fileDescriptor> {
+  const { FileDescriptorProto } = descriptors;
+  const message = FileDescriptorProto.decode(new protobuf.Reader(Buffer.from(base64, "base64")));
+  return fileDescriptor.parse(FileDescriptorProto.toObject(message));
+}
+
+/** How many messages, fields, enums and enum values the file of a descriptor declares. Throws if it isn't one. */
+export function declarationsIn(base64: string): number {
+  const sum = (counts: number[]): number => counts.reduce((total, count) => total + count, 0);
+  const ofEnum = ({ value }: z.infer<typeof enumDescriptor>): number => 1 + value.length;
+  const ofMessage = ({ field, oneofDecl, enumType, nestedType }: MessageDescriptor): number =>
+    1 + field.length + oneofDecl.length + sum(enumType.map(ofEnum)) + sum(nestedType.map(ofMessage));
+  const { messageType, enumType } = readDescriptor(base64);
+  return sum(messageType.map(ofMessage)) + sum(enumType.map(ofEnum));
 }
 
 const byName = <T extends { name: string }, J>(all: readonly T[], toJson: (each: T) => J) =>

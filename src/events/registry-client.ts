@@ -27,9 +27,19 @@ export type SchemaAnswer =
   /** It gave no answer that counts. `why` is for a log line: it holds no URL and no secret. */
   | { why: string };
 
+export interface FetchOptions {
+  /** For each request, in milliseconds: a schema that refers to others needs several. */
+  timeoutMs: number;
+  signal: AbortSignal;
+  /** What earlier attempts found of the schemas that this one refers to; what this attempt finds is added. */
+  found?: FoundReferences;
+}
+
+export type FoundReferences = Map<string, FoundSchema>;
+
 /**
- * Asks the registry for one schema and those it refers to, once each. Never throws, and ends by the timeout (in
- * milliseconds) or the signal.
+ * Asks the registry for one schema and those it refers to, once each. Never throws; each request ends by its timeout or
+ * the signal.
  *
  * Over plain HTTP, to know what was answered: @kafkajs/confluent-schema-registry reports a refused connection as status
  * 400, doesn't tell a missing schema from a wrong path, knows no GUIDs, has no timeout, and reads of a Protobuf file
@@ -38,19 +48,19 @@ export type SchemaAnswer =
 export async function fetchSchema(
   connection: RegistryConnection,
   id: SchemaId,
-  options: { timeoutMs: number; signal: AbortSignal },
+  options: FetchOptions,
 ): Promise<SchemaAnswer> {
-  const timeout = AbortSignal.timeout(options.timeoutMs);
-  const signal = AbortSignal.any([timeout, options.signal]);
-  const ask: Ask = (path) => askRegistry(connection, path, signal);
+  const ask: Ask = (path) =>
+    askRegistry(connection, path, AbortSignal.any([AbortSignal.timeout(options.timeoutMs), options.signal]));
   try {
     const found = await ask(typeof id === "number" ? `/schemas/ids/${id}` : `/schemas/guids/${id}`);
     if (found === "not_found") return "unknown";
-    if ("schema" in found) return await usableSchema(found, ask);
+    if (found === "too_large") return "unusable";
+    if ("schema" in found) return await usableSchema(found, ask, options.found ?? new Map());
     const noGuids = typeof id === "string" && found.status === 404 && (await isRegistry(ask));
     return noGuids ? "unknown" : { why: explainStatus(found.status) };
   } catch (error) {
-    return { why: timeout.aborted ? `no answer within ${options.timeoutMs} ms` : explain(error) };
+    return { why: isTimeout(error) ? `no answer within ${options.timeoutMs} ms` : explain(error) };
   }
 }
 
@@ -66,7 +76,12 @@ const errorBody = z.object({ error_code: z.number() });
 /** Schema, subject and version not found, as in Confluent's API reference. A wrong path has 404 or no code at all. */
 const NOT_FOUND_CODES = [40401, 40402, 40403];
 
-type Ask = (path: string) => Promise<FoundSchema | "not_found" | { status: number; body: unknown }>;
+type Ask = (
+  path: string,
+) => Promise<FoundSchema | "not_found" | "too_large" | { status: number; body: unknown }>;
+
+/** Bytes of an answer. Registries keep each schema in one record of Kafka, which takes no more unless it is told to. */
+const MAX_ANSWER_BYTES = 1024 * 1024;
 
 async function askRegistry(
   { url, username, password }: RegistryConnection,
@@ -82,12 +97,27 @@ async function askRegistry(
     },
   });
   const status = response.statusCode;
-  const body = readJson(await response.body.text());
+  const text = await textOf(response.body);
+  const isJson = /json/i.test(String(response.headers["content-type"]));
+  if (text === undefined) return status === 200 && isJson ? "too_large" : { status, body: undefined };
+  const body = readJson(text);
   const found = schemaBody.safeParse(body);
   if (status === 200 && found.success) return found.data;
   const code = errorBody.safeParse(body).data?.error_code;
   if (status === 404 && code !== undefined && NOT_FOUND_CODES.includes(code)) return "not_found";
   return { status, body };
+}
+
+/** Undefined: it is too large, and the rest of it isn't read. */
+async function textOf(body: AsyncIterable<Buffer>): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.length;
+    if (length > MAX_ANSWER_BYTES) return undefined;
+    chunks.push(chunk);
+  }
+  return new TextDecoder().decode(Buffer.concat(chunks));
 }
 
 /** Whether the path is right, and it was the resource that isn't there: registries older than GUIDs have none by GUID. */
@@ -96,17 +126,17 @@ async function isRegistry(ask: Ask): Promise<boolean> {
   return typeof types === "object" && "body" in types && types.status === 200 && Array.isArray(types.body);
 }
 
-async function usableSchema(found: FoundSchema, ask: Ask): Promise<SchemaAnswer> {
+async function usableSchema(schema: FoundSchema, ask: Ask, found: FoundReferences): Promise<SchemaAnswer> {
   // The payload is JSON whatever the schema says, and the relay has its own rules for every field. Compiling it would
   // only refuse the drafts and formats that a validator doesn't know.
-  if (found.schemaType === "JSON") return { decode: (payload) => parseJson(decodeUtf8(payload)) };
-  const compile = COMPILERS.get(found.schemaType);
-  if (compile === undefined) return "unusable";
+  if (schema.schemaType === "JSON") return { decode: (payload) => parseJson(decodeUtf8(payload)) };
+  const compile = COMPILERS.get(schema.schemaType);
+  if (compile === undefined || schema.schema.length > MAX_SCHEMA_LENGTH) return "unusable";
   const references = new Map<string, string>();
-  const failed = await addReferences(found, ask, references);
+  const failed = await addReferences(schema, { ask, found, references });
   if (failed !== undefined) return failed;
   try {
-    return { decode: compile(found.schema, [...references.values()]) };
+    return { decode: compile(schema.schema, [...references.values()]) };
   } catch {
     return "unusable";
   }
@@ -119,28 +149,43 @@ const COMPILERS = new Map([
 
 /** Far more than a schema has; a registry that refers in circles, or without end, is not followed. */
 const MAX_REFERENCES = 100;
+/** Characters, of a schema and of all that it refers to: nothing else is done while they are compiled. */
+export const MAX_SCHEMA_LENGTH = 512 * 1024;
+
+interface Search {
+  ask: Ask;
+  found: FoundReferences;
+  /** Texts, each after those it needs itself. */
+  references: Map<string, string>;
+}
 
 /** Adds what a schema refers to, each once and after what it refers to itself; returns what stood in the way, if anything. */
 async function addReferences(
-  { references }: FoundSchema,
-  ask: Ask,
-  known: Map<string, string>,
+  schema: FoundSchema,
+  search: Search,
   parents: readonly string[] = [],
 ): Promise<Exclude<SchemaAnswer, RegistrySchema> | undefined> {
-  for (const { subject, version } of references ?? []) {
+  const { ask, found, references } = search;
+  for (const { subject, version } of schema.references ?? []) {
     const path = `/subjects/${encodeURIComponent(subject)}/versions/${version}?deleted=true`;
-    if (known.has(path)) continue;
-    if (parents.includes(path) || known.size + parents.length >= MAX_REFERENCES) return "unusable";
-    const found = await ask(path);
-    if (found === "not_found") return "unusable";
-    if (!("schema" in found))
-      return { why: `${explainStatus(found.status)}, for a schema that it refers to` };
-    const failed = await addReferences(found, ask, known, [...parents, path]);
+    if (references.has(path)) continue;
+    if (parents.includes(path) || references.size + parents.length >= MAX_REFERENCES) return "unusable";
+    const answer = found.get(path) ?? (await ask(path));
+    if (answer === "not_found" || answer === "too_large") return "unusable";
+    if (!("schema" in answer)) {
+      return { why: `${explainStatus(answer.status)}, for a schema that it refers to` };
+    }
+    found.set(path, answer);
+    if (lengthOf(found) > MAX_SCHEMA_LENGTH) return "unusable";
+    const failed = await addReferences(answer, search, [...parents, path]);
     if (failed !== undefined) return failed;
-    known.set(path, found.schema);
+    references.set(path, answer.schema);
   }
   return undefined;
 }
+
+const lengthOf = (found: FoundReferences): number =>
+  [...found.values()].reduce((sum, { schema }) => sum + schema.length, 0);
 
 function readJson(text: string): unknown {
   try {
@@ -157,6 +202,8 @@ function explainStatus(status: number): string {
   if (status === 404) return "HTTP 404 that is not the registry's own: check the path in schemaRegistry.url";
   return `HTTP ${status}`;
 }
+
+const isTimeout = (error: unknown): boolean => error instanceof Error && error.name === "TimeoutError";
 
 const failure = z.object({ code: z.string() });
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../observability/logger.ts";
 import { orAbort } from "./abort.ts";
 import {
+  type FoundReferences,
   fetchSchema,
   type RegistryConnection,
   type RegistrySchema,
@@ -108,14 +109,17 @@ export function createSchemaCache(options: SchemaCacheOptions): SchemaCache {
 
   async function fetchUntilAnswered(id: SchemaId, signal: AbortSignal): Promise<void> {
     let refused = false;
+    const found: FoundReferences = new Map();
     for (let attempt = 0; ; attempt += 1) {
-      const answer = await fetchSchema(registry, id, { timeoutMs: requestTimeoutMs, signal });
+      const answer = await fetchSchema(registry, id, { timeoutMs: requestTimeoutMs, signal, found });
       signal.throwIfAborted();
       let wait = random() * Math.min(backoff.maximum, backoff.initial * 2 ** attempt);
       if (typeof answer === "string" || "decode" in answer) {
         answered();
         if (typeof answer !== "string" || refused) return remember(id, answer);
         refused = true;
+        // What confirms it is asked anew.
+        found.clear();
         wait = confirmAfterMs;
       } else {
         warn(id, answer.why);

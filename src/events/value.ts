@@ -39,7 +39,9 @@ function readFramed({ schemaId, payload, named }: Framed, schemas: SchemaCache |
     return { reason: "unknown_schema", detail: `${named}, which the schema registry does not know` };
   }
   if (schema === "unusable") {
-    return undecodable(`${named}, whose schema cannot be used: it must be Avro, JSON Schema or Protobuf`);
+    return undecodable(
+      `${named}, whose schema cannot be used: it must be Avro, JSON Schema or Protobuf, complete with all that it refers to, and not huge`,
+    );
   }
   let record: unknown;
   try {

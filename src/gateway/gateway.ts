@@ -1,6 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import type { Config } from "../config/schema.ts";
-import { messageOf, OptoutError } from "../errors.ts";
+import { OptoutError, whyNotListening } from "../errors.ts";
 import type { RecordProducer } from "../kafka/producer.ts";
 import type { Logger } from "../observability/logger.ts";
 import { readPackageFile } from "../package-files.ts";
@@ -82,7 +82,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     await app.close();
     throw new OptoutError(
       "configuration",
-      `The gateway can't listen on ${host}:${port}: ${messageOf(error)}. Change gateway.host or gateway.port.`,
+      `The gateway can't listen on ${host}:${port}: ${whyNotListening(error)}. Change gateway.host or gateway.port.`,
       { cause: error },
     );
   }

@@ -72,7 +72,7 @@ export function createIntake(normalization: Config["normalization"]): (request: 
         "Idempotency-Key must be 1 to 256 visible ASCII characters, in double quotes or without",
       );
     }
-    const decoded = Buffer.isBuffer(body) ? readJson(body, read) : readForm(body, read);
+    const decoded = Buffer.isBuffer(body) ? readJson(body, read) : readFormOrSayWhy(body, read);
     if (!decoded.ok) return { ok: false, reason: decoded.reason, detail: decoded.detail };
     const { event } = decoded;
     const eventId = key ?? event.eventId ?? randomUUID();
@@ -84,6 +84,18 @@ const reject = (reason: "undecodable" | "invalid_field" | "invalid_phone" | "emp
   ({ ok: false, reason, detail, eventId: null, source: "unknown", occurredAt: null }) as const;
 
 type Read = (value: Buffer) => Decoded;
+
+/** curl sends JSON as a form unless it is told otherwise, and the form then has all of it for a field's name. */
+function readFormOrSayWhy(form: URLSearchParams, read: Read): Decoded {
+  const [first = ""] = form.keys();
+  if (!form.has("phone") && /^\s*[{[]/.test(first)) {
+    return reject(
+      "undecodable",
+      "the body came as a form (application/x-www-form-urlencoded) and looks like JSON: send content-type: application/json",
+    );
+  }
+  return readForm(form, read);
+}
 
 /** A zero byte would start a schema id, which only records on the topic may have. */
 function readJson(body: Buffer, read: Read): Decoded {

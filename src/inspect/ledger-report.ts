@@ -2,6 +2,7 @@ import type { LedgerBatch } from "../batching/ledger.ts";
 import type { Config } from "../config/schema.ts";
 import { table } from "../table.ts";
 import type { PartitionLedger } from "./ledgers.ts";
+import { transactionRemark } from "./transactions.ts";
 
 /** What `optout-relay ledger --json` prints. */
 export interface LedgerReport {
@@ -116,14 +117,18 @@ function batchRow(partition: number, { first, last, settled, ...batch }: BatchRe
   return [String(partition), `${first}-${last}`, batch.acknowledged.join(", ") || "none", waits];
 }
 
-function remarks(partition: PartitionReport, { groupId }: LedgerReport): string[] {
-  const { committedOffset, firstOffset, endOffset, lost, problem, unknownEnvironments } = partition;
+function remarks(partition: PartitionReport, { groupId, topic }: LedgerReport): string[] {
+  const { committedOffset, firstOffset, endOffset, behindTransaction, lost, problem, unknownEnvironments } =
+    partition;
   const where = `Partition ${partition.partition}`;
   const lines: string[] = [];
   if (lost > 0) {
     lines.push(
       `${where}: ${count(lost)} records expired before they were settled: committed is ${committedOffset}, the first that is left ${firstOffset}. Those opt-outs must be sent again, and the topic's retention be made longer.`,
     );
+  }
+  if (behindTransaction > 0) {
+    lines.push(transactionRemark({ partition: partition.partition, records: behindTransaction }, topic));
   }
   if (committedOffset !== null && committedOffset > endOffset) {
     lines.push(

@@ -1,6 +1,7 @@
-import type { Admin } from "kafkajs";
+import type { Admin, Kafka } from "kafkajs";
 import { decodeLedger, type LedgerBatch, ledgerUsedRatio } from "../batching/ledger.ts";
 import type { Config } from "../config/schema.ts";
+import { highWatermarks } from "../kafka/topic-reader.ts";
 
 /** What the consumer group has committed for a partition of the events topic, and where that is in it. */
 export interface PartitionLedger {
@@ -11,6 +12,8 @@ export interface PartitionLedger {
   firstOffset: number;
   /** Of the record that comes next. */
   endOffset: number;
+  /** Records before that end which nobody can read yet: an open transaction holds them, or they lie behind its first. */
+  behindTransaction: number;
   /** Sealed and not behind the committed offset yet. */
   batches: readonly LedgerBatch[];
   /** Why the metadata is no ledger; null if it is one. */
@@ -21,26 +24,41 @@ export interface PartitionLedger {
   unknownEnvironments: readonly string[];
 }
 
-/** Only reads, so it may be used while relays run. Rejects with kafkajs' errors. */
+/** Only reads, so it may be used while relays run. Rejects with kafkajs' errors, or explained ones. */
 export async function readLedgers(
-  admin: Admin,
-  { kafka, topics, environments }: Pick<Config, "kafka" | "topics" | "environments">,
+  { admin, kafka }: { admin: Admin; kafka: Kafka },
+  { kafka: { groupId, brokers }, topics, environments }: Pick<Config, "kafka" | "topics" | "environments">,
 ): Promise<PartitionLedger[]> {
-  const [committed] = await admin.fetchOffsets({ groupId: kafka.groupId, topics: [topics.events] });
+  const highs = await highWatermarks({ kafka, brokers, topic: topics.events });
+  const [committed] = await admin.fetchOffsets({ groupId, topics: [topics.events] });
   const commits = new Map(committed?.partitions.map((commit) => [commit.partition, commit]));
   // After the commits, so that an end is never before its committed offset.
-  const bounds = await admin.fetchTopicOffsets(topics.events);
+  const bounds = await readableBounds(admin, topics.events, highs);
   const names = environments.map(({ name }) => name);
   return bounds
-    .map(({ partition, low, high }) => {
+    .map(({ partition, ...bounds }) => {
       const { offset = "-1", metadata = null } = commits.get(partition) ?? {};
-      const ledger = ledgerOf(Number(offset), metadata, names);
-      return { partition, firstOffset: Number(low), endOffset: Number(high), ...ledger };
+      return { partition, ...bounds, ...ledgerOf(Number(offset), metadata, names) };
     })
     .sort((a, b) => a.partition - b.partition);
 }
 
-type LedgerOf = Omit<PartitionLedger, "partition" | "firstOffset" | "endOffset">;
+type Bounds = Pick<PartitionLedger, "partition" | "firstOffset" | "endOffset" | "behindTransaction">;
+
+/** @param highs high watermarks that were read before: what has come since is not behind a transaction for that */
+export async function readableBounds(
+  admin: Admin,
+  topic: string,
+  highs: ReadonlyMap<number, number>,
+): Promise<Bounds[]> {
+  return (await admin.fetchTopicOffsets(topic)).map(({ partition, low, high }) => {
+    const readable = Number(high);
+    const endOffset = Math.max(readable, highs.get(partition) ?? 0);
+    return { partition, firstOffset: Number(low), endOffset, behindTransaction: endOffset - readable };
+  });
+}
+
+type LedgerOf = Omit<PartitionLedger, keyof Bounds>;
 
 /** @param offset -1: none */
 export function ledgerOf(offset: number, metadata: string | null, environments: readonly string[]): LedgerOf {

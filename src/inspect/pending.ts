@@ -22,10 +22,11 @@ export interface PendingEvent {
   redriven: Redriven | null;
   /** Null: it is in no batch of the ledger yet. */
   batch: {
-    key: string;
+    /** Null: not all of the batch could be read. */
+    key: string | null;
     settled: boolean;
-    /** By environment, in the configuration's order: whether it has the phone, as far as the ledger tells. */
-    acknowledged: boolean[];
+    /** By environment, in the configuration's order: whether it has the phone, as far as the ledger tells; null: unknown. */
+    acknowledged: (boolean | null)[];
   } | null;
 }
 
@@ -35,6 +36,8 @@ export interface PendingRead {
   records: number;
   /** Of these, the ones without a phone that could be read: there may be opt-outs of anybody among them. */
   withoutPhone: number;
+  /** The ones whose schema couldn't be had: likewise. */
+  withoutSchema: number;
 }
 
 /** Reads all that isn't behind the committed offsets, as the relay would after a restart. Rejects with an explained OptoutError. */
@@ -55,17 +58,15 @@ export async function readPending(
   const offsets = new Map(
     ledgers.map(({ partition, committedOffset, firstOffset }) => [partition, committedOffset ?? firstOffset]),
   );
-  const read: PendingRead = { events: [], records: 0, withoutPhone: 0 };
+  const read: PendingRead = { events: [], records: 0, withoutPhone: 0, withoutSchema: 0 };
   const source = { kafka, brokers: config.kafka.brokers, topic, from: { offsets } };
   for await (const { partition, messages, progress: reached } of readTopic(source)) {
     for (const message of messages) {
       let decoded = decode(message);
-      while ("schemaId" in decoded) {
-        await schemas.load(decoded.schemaId);
-        decoded = decode(message);
-      }
-      if (!decoded.ok) read.withoutPhone++;
-      scans.get(partition)?.add(message, decoded);
+      while ("schemaId" in decoded && (await schemas.load(decoded.schemaId))) decoded = decode(message);
+      if ("schemaId" in decoded) read.withoutSchema++;
+      else if (!decoded.ok) read.withoutPhone++;
+      scans.get(partition)?.add(message, "schemaId" in decoded ? undefined : decoded);
     }
     read.records = reached.done;
     progress(`reading what is pending in ${topic}`, reached);
@@ -74,7 +75,8 @@ export async function readPending(
 }
 
 export interface Scan {
-  add(message: KafkaMessage, decoded: Decoded): void;
+  /** @param decoded undefined: it can't be known now what the message holds */
+  add(message: KafkaMessage, decoded: Decoded | undefined): void;
   finish(): PendingEvent[];
 }
 
@@ -82,6 +84,7 @@ export interface Scan {
 export function createScan(scope: BatchScope, ledger: readonly LedgerBatch[], phone: string): Scan {
   const recutter = createRecutter(scope, ledger);
   const found: PendingEvent[] = [];
+  const unread: number[] = [];
 
   const keep = ({ record, decoded }: Omit<BatchEvent, "entry">, batch: PendingEvent["batch"]): void => {
     if (!decoded.ok || decoded.event.phone !== phone) return;
@@ -91,12 +94,17 @@ export function createScan(scope: BatchScope, ledger: readonly LedgerBatch[], ph
   };
   const keepComplete = (): void => {
     for (const { batch, entry } of recutter.takeComplete()) {
-      for (const event of batch.events) keep(event, batchOf(batch, entry, event.entry));
+      const isWhole = !unread.some((offset) => offset >= entry.first && offset <= entry.last);
+      for (const event of batch.events) {
+        keep(event, isWhole ? batchOf(batch, entry, event.entry) : unreadBatch(entry));
+      }
     }
   };
 
   return {
-    add(message, decoded) {
+    add(message, known) {
+      const decoded = known ?? UNREAD;
+      if (known === undefined) unread.push(Number(message.offset));
       const { key, value, headers = {} } = message;
       const record = {
         ...{ key, value, headers },
@@ -113,6 +121,20 @@ export function createScan(scope: BatchScope, ledger: readonly LedgerBatch[], ph
     },
   };
 }
+
+/** Takes the place of what can't be read in its batch. */
+const UNREAD: Decoded = {
+  ok: false,
+  reason: "undecodable",
+  detail: "its schema can't be had",
+  ...{ eventId: null, source: "unknown", occurredAt: null },
+};
+
+/** Of a batch whose body can't be known, the ledger tells who has it whole, and no more. */
+const unreadBatch = ({ settled, acknowledged }: LedgerBatch): PendingEvent["batch"] => ({
+  ...{ key: null, settled },
+  acknowledged: acknowledged.map((flag) => flag || null),
+});
 
 /** What the ledger says of one entry of a batch; nothing, if the batch's body isn't the one that was sent. */
 function batchOf(batch: Batch, entry: LedgerBatch, index: number): PendingEvent["batch"] {

@@ -8,37 +8,49 @@ import { silentLogger } from "../observability/logger.ts";
 export interface Schemas {
   /** Null: no registry is configured. */
   readonly cache: SchemaCache | null;
-  /** Gives up after a while, with an OptoutError `registry_unreachable`. */
-  load(id: SchemaId): Promise<void>;
+  /** Why no schema could be had any more; null as long as each could be. */
+  readonly failure: OptoutError | null;
+  /** False once the registry gave no answer for a while; from then on at once, for schemas that aren't known yet. */
+  load(id: SchemaId): Promise<boolean>;
   close(): void;
 }
 
 /** A registry that restarts is back by then, and an unknown schema has been asked for twice; milliseconds. */
 const PATIENCE_MS = 15_000;
 
-export function createSchemas({ schemaRegistry }: Pick<Config, "schemaRegistry">): Schemas {
+export function createSchemas(
+  { schemaRegistry }: Pick<Config, "schemaRegistry">,
+  patience = PATIENCE_MS,
+): Schemas {
+  let failure: OptoutError | null = null;
   const cache =
     schemaRegistry === undefined
       ? null
       : createSchemaCache({
           registry: schemaRegistry,
-          requestTimeoutMs: Math.min(schemaRegistry.requestTimeout, PATIENCE_MS),
+          requestTimeoutMs: Math.min(schemaRegistry.requestTimeout, patience),
           logger: silentLogger(),
         });
   return {
     cache,
+    get failure() {
+      return failure;
+    },
     async load(id) {
-      const timeout = AbortSignal.timeout(PATIENCE_MS);
+      if (failure !== null) return false;
+      const timeout = AbortSignal.timeout(patience);
       try {
         await cache?.load(id, timeout);
+        return true;
       } catch (error) {
         if (!timeout.aborted) throw error;
-        throw new OptoutError(
+        failure = new OptoutError(
           "registry_unreachable",
-          `The schema registry at ${schemaRegistry?.url} gave no usable answer within ${PATIENCE_MS / 1_000} s, and there are ` +
+          `The schema registry at ${schemaRegistry?.url} gave no usable answer within ${patience / 1_000} s, and there are ` +
             "records that can't be read without it. Check that it is up, and the schemaRegistry settings; `optout-relay check` tells more.",
           { cause: error },
         );
+        return false;
       }
     },
     close: () => cache?.close(),

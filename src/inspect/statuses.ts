@@ -16,6 +16,8 @@ export interface StatusQuery {
   allPartitions: boolean;
   /** Only records that are not older, in milliseconds since the epoch. */
   since: number | undefined;
+  /** Statuses that are wanted even if they are older: `statusId`s, and from when on to look for them. */
+  anyway: { statusIds: ReadonlySet<string>; from: number };
 }
 
 export interface FoundStatus extends StatusRecord {
@@ -23,7 +25,7 @@ export interface FoundStatus extends StatusRecord {
 }
 
 export interface StatusesRead {
-  /** One for each `statusId`. */
+  /** One for each event. */
   statuses: FoundStatus[];
   partitions: number[];
   /**
@@ -57,11 +59,13 @@ export async function readStatuses(
       // By far the most are another's: a comparison of bytes is all that they cost.
       if (message.key?.equals(key) !== true) continue;
       const status = await decodeStatus(message, schemas);
+      if ("statusId" in status && !isWanted(status, Number(message.timestamp), query)) continue;
       if ("detail" in status && !("statusId" in status)) {
         read.unreadable.push({ partition, offset: Number(message.offset), detail: status.detail });
       } else {
-        const earlier = byId.get(status.statusId);
-        byId.set(status.statusId, earlier === undefined ? status : withDetailsOf(earlier, status));
+        const id = identityOf(status);
+        const earlier = byId.get(id);
+        byId.set(id, earlier === undefined ? status : withDetailsOf(earlier, status));
       }
     }
     read.records = reached.done;
@@ -70,7 +74,15 @@ export async function readStatuses(
   return { ...read, statuses: [...byId.values()] };
 }
 
-const from = ({ since }: StatusQuery) => (since === undefined ? {} : { from: { time: since } });
+const from = ({ since, anyway }: StatusQuery) =>
+  since === undefined ? {} : { from: { time: Math.max(0, Math.min(since, anyway.from)) } };
+
+const isWanted = ({ statusId }: FoundStatus, at: number, { since, anyway }: StatusQuery): boolean =>
+  since === undefined || at >= since || anyway.statusIds.has(statusId);
+
+/** An event topic that was deleted and made anew counts its offsets, and so each `statusId`, once more. */
+export const identityOf = ({ statusId, origin }: Pick<StatusRecord, "statusId" | "origin">): string =>
+  `${statusId} ${Date.parse(origin.timestamp)}`;
 
 /** So many records tell whether keys lie where they belong: if the topic has grown, every other one doesn't, at least. */
 const SAMPLE = 200;
@@ -105,8 +117,8 @@ async function decodeStatus(
   for (;;) {
     const content = readValue(value, headers, schemas.cache);
     if ("schemaId" in content) {
-      await schemas.load(content.schemaId);
-      continue;
+      if (await schemas.load(content.schemaId)) continue;
+      return { detail: "its schema can't be had, since the schema registry gives no answer" };
     }
     if (!("fields" in content)) return content;
     const { data } = statusRecord.safeParse(content.fields);

@@ -1,11 +1,21 @@
+import { highWatermarks } from "../kafka/topic-reader.ts";
 import { requireTopics, withAdmin } from "../kafka/topics.ts";
 import type { Redriven } from "../redrive/headers.ts";
+import { CLOCK_SKEW_MS } from "../redrive/plan.ts";
+import { rfc3339 } from "../relay/result-messages.ts";
 import type { EnvironmentResult, StatusRecord } from "../results/status.ts";
 import type { InspectContext } from "./context.ts";
-import { readLedgers } from "./ledgers.ts";
+import { readableBounds, readLedgers } from "./ledgers.ts";
 import { type PendingEvent, type PendingRead, readPending } from "./pending.ts";
 import { createSchemas } from "./schemas.ts";
-import { type FoundStatus, readStatuses, type StatusesRead, type StatusQuery } from "./statuses.ts";
+import {
+  type FoundStatus,
+  identityOf,
+  readStatuses,
+  type StatusesRead,
+  type StatusQuery,
+} from "./statuses.ts";
+import { type BehindTransaction, behindTransactions } from "./transactions.ts";
 
 /** What `optout-relay trace --json` prints. */
 export interface Trace {
@@ -17,9 +27,20 @@ export interface Trace {
   environments: EnvironmentSummary[];
   /** What was read to know this. */
   read: {
-    status: Omit<StatusesRead, "statuses"> & { topic: string; partitionsInAll: number; since: string | null };
-    pending: Omit<PendingRead, "events"> & { topic: string };
+    status: Omit<StatusesRead, "statuses"> & {
+      topic: string;
+      partitionsInAll: number;
+      since: string | null;
+    } & Unseen;
+    pending: Omit<PendingRead, "events"> & { topic: string } & Unseen;
+    /** Why not all could be read; null if it could. */
+    problem: string | null;
   };
+}
+
+interface Unseen {
+  /** Partitions where there are records that can't be read yet. */
+  behindTransaction: BehindTransaction[];
 }
 
 export interface TracedEvent
@@ -37,7 +58,7 @@ export interface TracedEvent
   redriven: Redriven | null;
 }
 
-/** `unknown`: it has answered, but the status record that says what isn't found. */
+/** `unknown`: it has answered, but the status record that says what isn't found; or its batch couldn't be read. */
 export interface TracedEnvironment extends Omit<EnvironmentResult, "outcome"> {
   outcome: EnvironmentResult["outcome"] | "pending" | "unknown";
 }
@@ -53,21 +74,29 @@ export interface EnvironmentSummary {
   acceptedBy: string | null;
 }
 
-export interface TraceQuery extends Omit<StatusQuery, "partitions"> {}
+export interface TraceQuery extends Omit<StatusQuery, "partitions" | "anyway"> {}
 
 /** All that is known of a phone. Rejects with an explained OptoutError. */
 export async function trace(query: TraceQuery, context: InspectContext): Promise<Trace> {
   const { kafka, config } = context;
+  const { brokers } = config.kafka;
   const names = config.environments.map(({ name }) => name);
-  const schemas = createSchemas(config);
+  const schemas = createSchemas(config, context.registryPatience);
   try {
-    return await withAdmin(kafka, config.kafka.brokers, async (admin) => {
+    return await withAdmin(kafka, brokers, async (admin) => {
       const topics = await requireTopics(admin, config, ["events", "status"]);
       const partitionsInAll = topics.get("status")?.partitions ?? 1;
       // In this order: what is settled meanwhile is seen twice, and nothing is missed.
-      const ledgers = await readLedgers(admin, config);
+      const ledgers = await readLedgers({ admin, kafka }, config);
       const pending = await readPending(query.phone, { admin, ledgers, schemas }, context);
-      const statuses = await readStatuses({ ...query, partitions: partitionsInAll }, schemas, context);
+      const anyway = sealedOf(pending.events, config.topics.events);
+      const highs = await highWatermarks({ kafka, brokers, topic: config.topics.status });
+      const statuses = await readStatuses(
+        { ...query, partitions: partitionsInAll, anyway },
+        schemas,
+        context,
+      );
+      const bounds = await readableBounds(admin, config.topics.status, highs);
       const events = eventsOf(statuses.statuses, pending.events, { topic: config.topics.events, names });
       return {
         phone: query.phone,
@@ -82,18 +111,39 @@ export async function trace(query: TraceQuery, context: InspectContext): Promise
             since: isoOf(query.since ?? Number.NaN),
             records: statuses.records,
             unreadable: statuses.unreadable,
+            behindTransaction: behindTransactions(
+              bounds.filter(({ partition }) => statuses.partitions.includes(partition)),
+            ),
           },
           pending: {
             topic: config.topics.events,
             records: pending.records,
             withoutPhone: pending.withoutPhone,
+            withoutSchema: pending.withoutSchema,
+            behindTransaction: behindTransactions(ledgers),
           },
+          problem: schemas.failure?.message ?? null,
         },
       };
     });
   } finally {
     schemas.close();
   }
+}
+
+/**
+ * A batch that is stuck keeps settled ones behind it pending, for any time: their statuses may be older than what else is
+ * asked for, but not older than their events.
+ */
+export function sealedOf(pending: readonly PendingEvent[], topic: string): StatusQuery["anyway"] {
+  const sealed = pending.filter(({ batch }) => batch !== null);
+  return {
+    statusIds: new Set(sealed.map(({ partition, offset }) => `${topic}:${partition}:${offset}`)),
+    from: sealed.reduce(
+      (first, { timestamp }) => Math.min(first, timestamp - CLOCK_SKEW_MS),
+      Number.POSITIVE_INFINITY,
+    ),
+  };
 }
 
 /** RFC 3339; null for a number that is no time, which Kafka takes nevertheless. */
@@ -108,10 +158,10 @@ export function eventsOf(
   pending: readonly PendingEvent[],
   { topic, names }: { topic: string; names: readonly string[] },
 ): TracedEvent[] {
-  const known = new Set(statuses.map(({ statusId }) => statusId));
+  const known = new Set(statuses.map(identityOf));
   const settled = statuses.map(({ phone, ...status }): TracedEvent => ({ ...status, state: "settled" }));
   const open = pending.map((each) => pendingEvent(each, topic, names));
-  return [...settled, ...open.filter(({ statusId }) => !known.has(statusId))].sort(byAge);
+  return [...settled, ...open.filter((event) => !known.has(identityOf(event)))].sort(byAge);
 }
 
 const byAge = ({ origin: a }: TracedEvent, { origin: b }: TracedEvent): number =>
@@ -124,7 +174,8 @@ function pendingEvent(
 ): TracedEvent {
   const outcomeAt = (index: number): TracedEnvironment["outcome"] => {
     if (batch?.settled) return "unknown";
-    return batch?.acknowledged[index] ? "accepted" : "pending";
+    const hasIt = batch?.acknowledged[index];
+    return hasIt === null ? "unknown" : hasIt ? "accepted" : "pending";
   };
   return {
     statusId: `${topic}:${partition}:${offset}`,
@@ -135,7 +186,7 @@ function pendingEvent(
     reason: null,
     detail: null,
     idempotencyKey: batch?.key ?? null,
-    origin: { topic, partition, offset, timestamp: isoOf(timestamp) ?? new Date(0).toISOString() },
+    origin: { topic, partition, offset, timestamp: rfc3339(timestamp) },
     occurredAt: event.occurredAt,
     completedAt: null,
     environments: names.map((name, index) => ({

@@ -12,7 +12,7 @@ export interface Cluster {
   refreshMetadata(): Promise<void>;
   findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[];
   findBroker(which: { nodeId: string }): Promise<Broker>;
-  /** Ends are those for readers of committed records, so an open transaction's records lie behind them. */
+  /** Ends are those that its isolation shows: of committed records, an open transaction hides what comes after its first. */
   fetchTopicsOffset(
     topics: readonly OffsetQuery[],
   ): Promise<{ topic: string; partitions: PartitionOffset[] }[]>;
@@ -56,16 +56,17 @@ export interface FetchedPartition {
   messages: KafkaMessage[];
 }
 
+export const READ_UNCOMMITTED = 0;
 export const READ_COMMITTED = 1;
 
 /** A connection of its own to the brokers of a client, closed by `disconnect` or with the client. */
-export function createCluster(kafka: Kafka): Cluster {
+export function createCluster(kafka: Kafka, isolationLevel = READ_COMMITTED): Cluster {
   const key = Object.getOwnPropertySymbols(kafka).find(
     ({ description }) => description === "private:Kafka:createCluster",
   );
   const create: unknown = key === undefined ? undefined : Reflect.get(kafka, key);
   if (typeof create !== "function") throw new Error("this kafkajs has no createCluster");
-  return create({ allowAutoTopicCreation: false, metadataMaxAge: 300_000, isolationLevel: READ_COMMITTED });
+  return create({ allowAutoTopicCreation: false, metadataMaxAge: 300_000, isolationLevel });
 }
 
 /** The connection of a broker that kafkajs fetches over. */

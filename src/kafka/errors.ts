@@ -223,13 +223,15 @@ function ofConnection(failure: Failure, { brokers }: KafkaErrorContext): Explana
   }
   if (code === "ETIMEDOUT" || names.includes("KafkaJSRequestTimeoutError") || NO_ANSWER.test(message)) {
     return unreachable(
-      `Kafka at ${where} didn't answer in time. Check that the brokers are healthy and no firewall is between.`,
+      `Kafka at ${where} didn't answer in time, or it is not Kafka's port. ` +
+        "Check that the brokers are healthy and no firewall is between.",
     );
   }
   if (names.includes("KafkaJSConnectionClosedError") || code === "ECONNRESET" || code === "EPIPE") {
     return unreachable(
       `Kafka at ${where} closed the connection. It may be restarting; if it does so at once and always, ` +
-        "that listener wants TLS (kafka.ssl) or a login (kafka.sasl), or a client certificate (kafka.ssl.certFile).",
+        "that listener wants TLS (kafka.ssl) or a login (kafka.sasl), or a client certificate (kafka.ssl.certFile), " +
+        "or it is not Kafka's port.",
     );
   }
   return undefined;

@@ -3,7 +3,7 @@ import type { Kafka, KafkaMessage } from "kafkajs";
 import Batch from "kafkajs/src/consumer/batch.js";
 import { OptoutError } from "../errors.ts";
 import { orAbort } from "../events/abort.ts";
-import { type Cluster, createCluster, fetchFrom, READ_COMMITTED } from "./cluster.ts";
+import { type Cluster, createCluster, fetchFrom, READ_COMMITTED, READ_UNCOMMITTED } from "./cluster.ts";
 import { explainKafkaError, kafkaErrorType } from "./errors.ts";
 
 export interface TopicReadOptions {
@@ -20,6 +20,8 @@ export interface TopicReadOptions {
   from?: { time: number } | { offsets: ReadonlyMap<number, number> };
   /** Of each partition no more than so many offsets, to look what is there. */
   first?: number;
+  /** Also what transactions hold that are open or were aborted, and what lies behind an open one. */
+  uncommitted?: boolean;
   /** Ends the reading with its reason. */
   signal?: AbortSignal;
 }
@@ -39,8 +41,9 @@ interface Cursor {
   end: number;
   /** How much to fetch at once. */
   bytes: number;
-  /** The last fetch from this position held nothing at all. */
-  wasEmpty: boolean;
+  isolation: number;
+  /** Fetches in a row that held no record from its position on. */
+  empty: number;
 }
 
 interface Fetched {
@@ -55,6 +58,13 @@ const FETCH_BYTES = 2 * 1024 * 1024;
 const LOOK_BYTES = 64 * 1024;
 const FETCHES_IN_FLIGHT = 3;
 const MAX_WAIT_MS = 500;
+/**
+ * Compaction leaves batches that have lost their last records, or all; kafkajs doesn't tell where such a batch ends. At the
+ * end of a segment it may be all that a fetch gives, so those offsets are passed one by one: as many as a batch may have.
+ */
+const MAX_EMPTY = 20_000;
+/** A leader that is new may not know its end yet, so an empty answer is asked for once more before it is believed. */
+const EMPTY_BELIEVED = 2;
 /** Between failures in a row that may heal by themselves: doubling, six times. About ten seconds in all. */
 const BACKOFF_MS = 200;
 const MAX_FAILURES = 6;
@@ -66,7 +76,7 @@ const MAX_FAILURES = 6;
  */
 export async function* readTopic(options: TopicReadOptions): AsyncGenerator<TopicSlice, void, undefined> {
   const { kafka, brokers, topic } = options;
-  const cluster = createCluster(kafka);
+  const cluster = createCluster(kafka, isolationOf(options));
   // Whoever stops reading in the middle leaves fetches that were made ahead; they aren't to be tried again.
   const ended = new AbortController();
   const signal = AbortSignal.any([ended.signal, ...(options.signal === undefined ? [] : [options.signal])]);
@@ -84,6 +94,34 @@ export async function* readTopic(options: TopicReadOptions): AsyncGenerator<Topi
     cluster.disconnect().catch(() => {});
   }
 }
+
+/**
+ * The offsets after the last records of a topic's partitions, whether or not an open transaction hides them from those who
+ * read committed ones. Rejects with an explained OptoutError.
+ */
+export async function highWatermarks({
+  kafka,
+  brokers,
+  topic,
+}: Pick<TopicReadOptions, "kafka" | "brokers" | "topic">): Promise<Map<number, number>> {
+  const cluster = createCluster(kafka, READ_UNCOMMITTED);
+  try {
+    await cluster.connect();
+    await cluster.addTargetTopic(topic);
+    const partitions = cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId);
+    const never = new AbortController().signal;
+    return await patiently(cluster, never, () =>
+      offsetsOf(cluster, topic, partitions, { fromBeginning: false }),
+    );
+  } catch (error) {
+    throw explainKafkaError(error, { brokers, topic });
+  } finally {
+    cluster.disconnect().catch(() => {});
+  }
+}
+
+const isolationOf = ({ uncommitted }: TopicReadOptions): number =>
+  uncommitted === true ? READ_UNCOMMITTED : READ_COMMITTED;
 
 async function* readAll(
   cluster: Cluster,
@@ -133,31 +171,26 @@ const mayHeal = (error: unknown): boolean =>
   error instanceof Error && "retriable" in error && error.retriable === true;
 
 async function fetchOnce(cluster: Cluster, topic: string, cursor: Cursor): Promise<Fetched> {
-  const { partition, position, end, bytes } = cursor;
+  const { partition, position, end, bytes, isolation, empty } = cursor;
   const leader = cluster
     .findTopicPartitionMetadata(topic)
     .find(({ partitionId }) => partitionId === partition);
   try {
     const broker = await cluster.findBroker({ nodeId: String(leader?.leader) });
     const [data] = await fetchFrom(broker, {
-      isolationLevel: READ_COMMITTED,
-      maxWaitTime: MAX_WAIT_MS,
+      isolationLevel: isolation,
+      maxWaitTime: empty < EMPTY_BELIEVED ? MAX_WAIT_MS : 1,
       minBytes: 1,
       maxBytes: bytes,
       // One partition only: it is then sure to get records if it has any.
       topics: [{ topic, partitions: [{ partition, fetchOffset: String(position), maxBytes: bytes }] }],
     });
-    const last = data?.messages.at(-1);
-    if (data === undefined || last === undefined) {
-      // Compaction may leave nothing before the end; but a leader that is new may not know its end yet.
-      const isEnd = cursor.wasEmpty;
-      cursor.wasEmpty = true;
-      return { cursor, messages: [], position: isEnd ? end : position };
-    }
-    cursor.wasEmpty = false;
+    const last = Number(data?.messages.at(-1)?.offset ?? -1);
+    if (data === undefined || last < position) return passEmpty(cursor, topic, last >= 0);
+    cursor.empty = 0;
     const { messages } = new Batch(topic, String(position), data);
     const within = messages.filter(({ offset }) => Number(offset) < end);
-    return { cursor, messages: within, position: Math.max(position, Number(last.offset) + 1) };
+    return { cursor, messages: within, position: last + 1 };
   } catch (error) {
     if (kafkaErrorType(error) !== "OFFSET_OUT_OF_RANGE") throw error;
     const first = (await offsetsOf(cluster, topic, [partition], { fromBeginning: true })).get(partition) ?? 0;
@@ -172,10 +205,22 @@ async function fetchOnce(cluster: Cluster, topic: string, cursor: Cursor): Promi
   }
 }
 
-async function findCursors(
-  cluster: Cluster,
-  { topic, partitions: wanted, from, first: most }: TopicReadOptions,
-): Promise<Cursor[]> {
+/** @param isBelieved records before the position came, so the leader knows that it has none at it */
+function passEmpty(cursor: Cursor, topic: string, isBelieved: boolean): Fetched {
+  const { partition, position } = cursor;
+  cursor.empty++;
+  if (cursor.empty > MAX_EMPTY) {
+    throw new OptoutError(
+      "kafka_unreachable",
+      `Partition ${partition} of the topic "${topic}" gave no record for ${MAX_EMPTY} offsets before ${position}, though it goes on to ${cursor.end}. Read it from a later time on (--since), or try again.`,
+    );
+  }
+  const passes = isBelieved || cursor.empty >= EMPTY_BELIEVED;
+  return { cursor, messages: [], position: passes ? position + 1 : position };
+}
+
+async function findCursors(cluster: Cluster, options: TopicReadOptions): Promise<Cursor[]> {
+  const { topic, partitions: wanted, from, first: most } = options;
   const existing = cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId);
   const partitions = existing
     .filter((partition) => wanted?.includes(partition) ?? true)
@@ -196,7 +241,7 @@ async function findCursors(
     const position = start < 0 ? last : Math.min(Math.max(start, first), last);
     const end = Math.min(last, position + (most ?? last));
     const bytes = most === undefined ? FETCH_BYTES : LOOK_BYTES;
-    return { partition, position, end, bytes, wasEmpty: false };
+    return { partition, position, end, bytes, isolation: isolationOf(options), empty: 0 };
   });
 }
 

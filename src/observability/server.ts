@@ -1,7 +1,7 @@
 import { type FastifyInstance, type FastifyReply, fastify } from "fastify";
 import type { Registry } from "prom-client";
 import type { Config } from "../config/schema.ts";
-import { messageOf, OptoutError } from "../errors.ts";
+import { OptoutError, whyNotListening } from "../errors.ts";
 import { createOperatorCheck } from "./operators.ts";
 
 /** `ok`, or why not. */
@@ -58,7 +58,7 @@ export async function startObservabilityServer(
     await app.close();
     throw new OptoutError(
       "configuration",
-      `Can't listen on ${host}:${port} (server.host, server.port): ${messageOf(error)}. Choose another port, or stop what uses this one.`,
+      `Can't listen on ${host}:${port} (server.host, server.port): ${whyNotListening(error)}. Choose another address or port, or stop what has it.`,
       { cause: error },
     );
   }

@@ -4,19 +4,23 @@ import { styleText } from "node:util";
 export interface Progress {
   /** Runs a step; on a terminal its line is there while it runs. */
   step<T>(name: string, work: (detail: (text: string) => void) => Promise<T>): Promise<T>;
-  /** Replaces the counting line on a terminal; elsewhere prints it, at most once in two seconds. */
+  /** Replaces the counting line on a terminal; elsewhere prints it every two seconds. */
   count(text: string): void;
   line(text?: string): void;
 }
 
 const PLAIN_EVERY_MS = 2_000;
 
-export function createProgress(out: NodeJS.WriteStream): Progress {
+/** @param signal a step that fails after it has been stopped, not failed, and isn't shown as failed. */
+export function createProgress(
+  out: Pick<NodeJS.WriteStream, "isTTY" | "write">,
+  signal?: AbortSignal,
+): Progress {
   const isTerminal = out.isTTY === true;
   const paint = (style: "green" | "dim" | "red", text: string) =>
     isTerminal ? styleText(style, text) : text;
   let pending = false;
-  let countedAt = Number.NEGATIVE_INFINITY;
+  let countedAt: number | undefined;
 
   const show = (text: string): void => {
     if (!isTerminal) return;
@@ -33,7 +37,10 @@ export function createProgress(out: NodeJS.WriteStream): Progress {
     line,
     count(text) {
       if (isTerminal) show(`  ${paint("dim", "…")} ${text}`);
-      else if (performance.now() - countedAt >= PLAIN_EVERY_MS) {
+      else {
+        // Not the first: nothing has happened then.
+        countedAt ??= performance.now();
+        if (performance.now() - countedAt < PLAIN_EVERY_MS) return;
         countedAt = performance.now();
         line(`  ${text}`);
       }
@@ -51,7 +58,7 @@ export function createProgress(out: NodeJS.WriteStream): Progress {
         line(`  ${paint("green", "✓")} ${name}${detail && `: ${detail}`} ${paint("dim", `(${seconds} s)`)}`);
         return result;
       } catch (error) {
-        line(`  ${paint("red", "✗")} ${name}`);
+        if (!signal?.aborted) line(`  ${paint("red", "✗")} ${name}`);
         throw error;
       }
     },

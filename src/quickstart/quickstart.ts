@@ -17,6 +17,9 @@ import { type RegisteredSubject, registerSchemas } from "../registry/subjects.ts
 import { createRelay, type Relay } from "../relay/relay.ts";
 import { createSimulator, type Simulator } from "../simulator/index.ts";
 import { VERSION } from "../version.ts";
+import { deleteTopics, reachBrokers } from "./brokers.ts";
+import { type Cleanup, createCleanup } from "./cleanup.ts";
+import { configurationOf, writeConfiguration } from "./configuration.ts";
 import { feed } from "./feed.ts";
 import { createOutcomes, type Outcomes } from "./outcomes.ts";
 import type { Progress } from "./progress.ts";
@@ -40,6 +43,8 @@ export interface QuickstartResult {
   gatewayUrl: string;
   relayUrl: string;
   simulatorUrl: string;
+  /** For the other commands; it is removed at the end. */
+  configFile: string;
 }
 
 const ENVIRONMENTS = ["production", "us-west", "eu-central"] as const;
@@ -52,37 +57,20 @@ interface Backing {
   registryUrl: string | undefined;
 }
 
-const configFor = ({ brokers, registryUrl }: Backing, simulator: Simulator, prefix: string): Config =>
-  parseConfig({
-    kafka: { brokers, groupId: `${prefix}optout-relay` },
-    topics: {
-      events: `${prefix}opt-out-events`,
-      status: `${prefix}opt-out-status`,
-      deadLetter: `${prefix}opt-out-dead-letter`,
-    },
-    ...(registryUrl !== undefined && { schemaRegistry: { url: registryUrl } }),
-    batching: { maxEntries: 25, maxWait: "500ms" },
-    environments: ENVIRONMENTS.map((name) => ({
-      name,
-      baseUrl: simulator.baseUrl(name),
-      auth: { clientId: "quickstart", clientSecret: "quickstart" },
-      retry: { initialBackoff: "100ms", maxBackoff: "2s" },
-    })),
-    server: { port: 0 },
-    gateway: { port: 0, requestsPerSecond: 1_000_000 },
-  });
-
-/** Everything that was started, ended in the opposite order. */
-function createCleanup() {
-  const tasks: (() => Promise<unknown>)[] = [];
-  return {
-    add: (task: () => Promise<unknown>) => tasks.push(task),
-    async run(): Promise<void> {
-      for (const task of tasks.reverse()) await task().catch(() => {});
-    },
-  };
+/** The configuration, and a file that has it. */
+async function configure(
+  backing: Backing,
+  simulator: Simulator,
+  prefix: string,
+  cleanup: Cleanup,
+): Promise<{ config: Config; configFile: string }> {
+  const environments = ENVIRONMENTS.map((name) => ({ name, baseUrl: simulator.baseUrl(name) }));
+  const configuration = configurationOf({ ...backing, environments, prefix });
+  const config = parseConfig(configuration);
+  const file = await writeConfiguration(configuration);
+  cleanup.add(() => file.remove());
+  return { config, configFile: file.path };
 }
-type Cleanup = ReturnType<typeof createCleanup>;
 
 /**
  * Starts everything on this machine, feeds samples, holds the lists against them and reports. `whenDone` gets the result
@@ -114,17 +102,20 @@ async function run(options: QuickstartOptions, cleanup: Cleanup): Promise<Quicks
   );
   addFaults(simulator);
   const prefix = options.brokers === undefined ? "" : `quickstart-${randomUUID().slice(0, 8)}-`;
-  const config = configFor(backing, simulator, prefix);
+  const { config, configFile } = await configure(backing, simulator, prefix, cleanup);
   const kafka = createKafka(config.kafka, logger);
   cleanup.add(async () => closeKafka(kafka));
   const subjects = await progress.step("topics and schemas", async (detail) => {
+    await reachBrokers(kafka, config, signal);
     const topics = await ensureTopics(kafka, config);
     if (options.brokers !== undefined) cleanup.add(() => deleteTopics(kafka, config));
     detail(topics.map(({ topic }) => topic).join(", "));
     return registerSchemas(config);
   });
+  signal.throwIfAborted();
   const intake = await startIntake(config, kafka, progress, logger, cleanup);
   const { relay, url: relayUrl } = await startRelay(config, progress, logger, cleanup);
+  signal.throwIfAborted();
   const outcomes = await watchOutcomes(config, kafka, cleanup);
 
   const samples = createSamples(options.events, new Date().toISOString());
@@ -157,7 +148,7 @@ async function run(options: QuickstartOptions, cleanup: Cleanup): Promise<Quicks
   ]);
   const seconds = (performance.now() - startedAt) / 1000;
   const ok = report(options, simulator, outcomes, samples, seconds);
-  return { ok, gatewayUrl: intake.gatewayUrl, relayUrl, simulatorUrl: simulator.url };
+  return { ok, gatewayUrl: intake.gatewayUrl, relayUrl, simulatorUrl: simulator.url, configFile };
 }
 
 async function startBacking(
@@ -300,14 +291,4 @@ function report(
   }
   if (verdict.reusedKeys > 0) progress.line(`✗ ${verdict.reusedKeys} keys were used for two bodies.`);
   return verdict.ok;
-}
-
-async function deleteTopics(kafka: KafkaClient, { topics }: Config): Promise<void> {
-  const admin = kafka.admin();
-  await admin.connect();
-  try {
-    await admin.deleteTopics({ topics: Object.values(topics) });
-  } finally {
-    await admin.disconnect();
-  }
 }

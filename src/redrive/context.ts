@@ -5,7 +5,7 @@ import type { Config } from "../config/schema.ts";
 export interface RedriveContext {
   kafka: Kafka;
   config: Pick<Config, "kafka" | "topics">;
-  /** Ends reading, with its reason, and sending, after the batch that is under way. */
+  /** Ends reading, with its reason, and sending; what is under way then may arrive nevertheless. */
   signal: AbortSignal;
   progress(what: string, of: { done: number; total: number }): void;
 }

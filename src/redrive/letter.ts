@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { IHeaders, Message } from "kafkajs";
 import { deadLetterHeaders } from "../results/dead-letter.ts";
 import { isRedrivenHeader, readRedriven, textHeaders, writeRedriven } from "./headers.ts";
@@ -26,19 +27,23 @@ export interface Letter {
   /** Where the rejected event is. */
   event: { topic: string; partition: number };
   reason: string;
+  /** The reason in words, without a phone number. */
+  detail: string;
   /** Null if it was rejected before it went to any. */
   environment: string | null;
   /** False if something of the event was too large to be kept. */
   isWhole: boolean;
   /** The event has no value, so it can't but be rejected again. */
   isEmpty: boolean;
+  /** Of the event's key and value, if it is whole: a topic that was made anew gives its offsets once more. */
+  digest: string;
 }
 
 const NAMES = Object.keys(deadLetterHeaders.shape);
 
 /** Undefined for a record that no relay wrote. */
 export function readLetter(record: LetterRecord, partition: number): Letter | undefined {
-  const { headers = {}, value } = record;
+  const { headers = {}, key, value } = record;
   const read = deadLetterHeaders.safeParse(textHeaders(headers, NAMES)).data;
   if (read === undefined) return undefined;
   const topic = read["__connect.errors.topic"];
@@ -60,10 +65,18 @@ export function readLetter(record: LetterRecord, partition: number): Letter | un
     redriven: redriven?.count ?? 0,
     event: { topic, partition: eventPartition },
     reason: read["optout.reason"],
+    detail: read["__connect.errors.exception.message"],
     environment: read["optout.environment"] ?? null,
     isWhole,
     isEmpty: isWhole && value === null,
+    digest: isWhole ? digestOf(key, value) : "",
   };
+}
+
+function digestOf(key: Buffer | null, value: Buffer | null): string {
+  const hash = createHash("sha256").update(`${key?.length} ${value?.length} `);
+  for (const part of [key, value]) if (part !== null) hash.update(part);
+  return hash.digest("base64").slice(0, 16);
 }
 
 /**
@@ -76,7 +89,7 @@ export function redrivenEvent(record: LetterRecord, letter: Letter, at: string, 
   const isOwn = (name: string): boolean => Object.hasOwn(deadLetterHeaders.shape, name);
   const original = Object.entries(record.headers ?? {})
     .filter(([name]) => !isOwn(name) && !isRedrivenHeader(name))
-    .map(([name, value]) => [name, value ?? ""] as const);
+    .map(([name, value]) => [name, sendable(value)] as const);
   return {
     key: record.key,
     value: record.value,
@@ -86,4 +99,10 @@ export function redrivenEvent(record: LetterRecord, letter: Letter, at: string, 
     },
     ...(event.partition < partitions && { partition: event.partition }),
   };
+}
+
+/** kafkajs reads a header without a value as null, alone or among repeated ones, and throws when it is to send one. */
+function sendable(value: IHeaders[string] | null): Buffer | string | (Buffer | string)[] {
+  if (Array.isArray(value)) return value.map((item: Buffer | string | null) => item ?? "");
+  return value ?? "";
 }

@@ -58,7 +58,9 @@ export interface Gatherer {
  * @throws OptoutError `usage` from `add`, when more are selected than fit in memory
  */
 export function createGatherer(selection: Selection, topic: string, maxEvents = MAX_EVENTS): Gatherer {
-  const events = new Map<string, RejectedEvent>();
+  /** By `statusId`: more than one only of a topic that was made anew, and so counts its offsets once more. */
+  const events = new Map<string, RejectedEvent[]>();
+  let size = 0;
   const environments = new Set<string>();
   let letters = 0;
   let foreign = 0;
@@ -72,18 +74,24 @@ export function createGatherer(selection: Selection, topic: string, maxEvents = 
       if (letter.environment !== null) environments.add(letter.environment);
       if (!isSelected(letter, selection)) return;
       letters++;
-      const known = events.get(letter.statusId);
-      if (known === undefined && events.size === maxEvents) {
+      const others = events.get(letter.statusId) ?? [];
+      const index = others.findIndex((other) => isSameEvent(other.letter, letter));
+      if (index < 0 && size === maxEvents) {
         throw new OptoutError(
           "usage",
           `More than ${maxEvents} events match. Select fewer with --since, --until, --reason or --environment.`,
         );
       }
-      events.set(letter.statusId, merged(known, letter));
+      if (index < 0) size++;
+      const event = merged(others[index], letter);
+      events.set(letter.statusId, index < 0 ? [...others, event] : others.with(index, event));
     },
-    result: () => ({ events: [...events.values()], letters, foreign, environments }),
+    result: () => ({ events: [...events.values()].flat(), letters, foreign, environments }),
   };
 }
+
+/** Of letters with one `statusId`. One that isn't whole can't be told from others. */
+const isSameEvent = (a: Letter, b: Letter): boolean => !a.isWhole || !b.isWhole || a.digest === b.digest;
 
 const matches = (names: readonly string[], name: string | null): boolean =>
   names.length === 0 || (name !== null && names.includes(name));
@@ -105,29 +113,46 @@ function merged(known: RejectedEvent | undefined, letter: Letter): RejectedEvent
   };
 }
 
-/** An event that was rejected in several rounds is sent once, from its last one. */
-function lastRounds(events: readonly RejectedEvent[]): RejectedEvent[] {
-  const byOrigin = new Map<string, RejectedEvent>();
-  for (const event of events) {
-    const other = byOrigin.get(event.letter.origin);
-    if (other === undefined || other.letter.redriven < event.letter.redriven) {
-      byOrigin.set(event.letter.origin, event);
-    }
+/**
+ * An event that was rejected in several rounds is sent once, as the one of its last round. If that one's bytes weren't kept,
+ * an earlier round has them: they are the same.
+ */
+function lastRounds(events: readonly RejectedEvent[], all: readonly RejectedEvent[]): RejectedEvent[] {
+  const wholes = new Map(
+    all.flatMap(({ letter }) => (letter.isWhole ? [[letter.origin, letter] as const] : [])),
+  );
+  const last = new Map<string, RejectedEvent>();
+  for (const event of events.map((each) => withBytesOf(each, wholes.get(each.letter.origin)))) {
+    const { origin, digest, redriven } = event.letter;
+    const other = last.get(`${origin} ${digest}`);
+    if (other === undefined || other.letter.redriven < redriven) last.set(`${origin} ${digest}`, event);
   }
-  return [...byOrigin.values()];
+  return [...last.values()];
 }
+
+function withBytesOf(event: RejectedEvent, whole: Letter | undefined): RejectedEvent {
+  if (event.letter.isWhole || whole === undefined) return event;
+  const { partition, offset, isWhole, isEmpty, digest } = whole;
+  return { ...event, letter: { ...event.letter, partition, offset, isWhole, isEmpty, digest } };
+}
+
+/** Clocks of the machines that wrote the records may differ by as much; milliseconds. */
+export const CLOCK_SKEW_MS = 60 * 60_000;
 
 /**
  * What to send of the gathered events.
- * @param redriven statusIds of rejected events that were redriven before
+ * @param redriven statusIds of rejected events that were redriven before, and when that was last; milliseconds since the
+ *   epoch. If it was before the event was rejected, another one had its offset then.
  */
 export function planOf(
   gathered: readonly RejectedEvent[],
-  redriven: ReadonlySet<string>,
+  redriven: ReadonlyMap<string, number>,
   limit: number,
 ): Plan {
-  const fresh = gathered.filter(({ letter }) => !redriven.has(letter.statusId));
-  const last = lastRounds(fresh).sort((a, b) => a.at - b.at || a.letter.offset - b.letter.offset);
+  const fresh = gathered.filter(
+    ({ letter, at }) => (redriven.get(letter.statusId) ?? Number.NEGATIVE_INFINITY) < at - CLOCK_SKEW_MS,
+  );
+  const last = lastRounds(fresh, gathered).sort((a, b) => a.at - b.at || a.letter.offset - b.letter.offset);
   const whole = last.filter(({ letter }) => letter.isWhole);
   return {
     events: whole.slice(0, limit),

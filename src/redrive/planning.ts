@@ -27,7 +27,7 @@ export async function planRedrive(
     const since = gathered.events.reduce((first, { at }) => Math.min(first, at), Number.POSITIVE_INFINITY);
     const redriven =
       again || statusIds.size === 0
-        ? new Set<string>()
+        ? new Map<string, number>()
         : await findRedriven(statusIds, since, admin, context);
     return { ...planOf(gathered.events, redriven, limit), gathered };
   });

@@ -2,16 +2,16 @@ import type { Admin } from "kafkajs";
 import { readTopic, type TopicReadOptions } from "../kafka/topic-reader.ts";
 import type { RedriveContext } from "./context.ts";
 import { readRedriven } from "./headers.ts";
-
-/** Clocks of the machines that wrote the records may differ by as much; milliseconds. */
-const CLOCK_SKEW_MS = 60 * 60_000;
+import { CLOCK_SKEW_MS } from "./plan.ts";
 
 /**
- * Which of these rejected events were redriven before, by their `statusId`.
+ * Which of these rejected events were redriven before, by their `statusId`, and when that was last; milliseconds since the
+ * epoch.
  *
  * There is no list of them to keep in order: the event that was sent says which one it repeats, and so does its status,
  * which is kept for years. Whatever lies before the committed offset has a status, so of the events topic only the rest is
- * read: those that were sent, by a redrive that crashed perhaps, and aren't settled yet.
+ * read: those that were sent, by a redrive that crashed perhaps, and aren't settled yet. An open transaction of somebody
+ * else would hide them, so they are read uncommitted; no redrive is part of a transaction.
  *
  * @param since when the first of the events' dead letters was written, in milliseconds since the epoch
  */
@@ -20,16 +20,18 @@ export async function findRedriven(
   since: number,
   admin: Admin,
   { kafka, config, signal, progress }: RedriveContext,
-): Promise<Set<string>> {
+): Promise<Map<string, number>> {
   const { topics } = config;
   const { brokers } = config.kafka;
-  const found = new Set<string>();
+  const found = new Map<string, number>();
   const look = async (topic: string, from: NonNullable<TopicReadOptions["from"]>): Promise<void> => {
-    const slices = readTopic({ kafka, brokers, topic, from, signal });
+    const slices = readTopic({ kafka, brokers, topic, from, uncommitted: true, signal });
     for await (const { messages, progress: done } of slices) {
       for (const { headers } of messages) {
         const redriven = readRedriven(headers);
-        if (redriven !== undefined && statusIds.has(redriven.from)) found.add(redriven.from);
+        if (redriven === undefined || !statusIds.has(redriven.from)) continue;
+        const at = Date.parse(redriven.at);
+        if (at > (found.get(redriven.from) ?? Number.NEGATIVE_INFINITY)) found.set(redriven.from, at);
       }
       progress(`looking for what was redriven before, in ${topic}`, done);
     }

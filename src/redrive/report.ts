@@ -19,7 +19,7 @@ export interface RedriveReport {
   /** Of `events`, those without a value: they will be rejected again. */
   withoutValue: number;
   sent: number;
-  /** Events that the topic doesn't take, for their size. */
+  /** Events that the topic doesn't take, for their size or by its other settings. */
   refused: string[];
   /** Of `events`; one that several environments refused counts for each. */
   byReason: (Refusal & { events: number })[];
@@ -31,8 +31,10 @@ export interface ReportedEvent {
   statusId: string;
   /** The `statusId` of the event that was rejected first; the same unless it has been redriven before. */
   origin: string;
-  /** How often it was redriven before. */
+  /** How often it had been redriven when it was rejected. */
   redriven: number;
+  /** Why it was rejected, in words; of several environments, the first that said so. */
+  detail: string;
   /** RFC 3339: when the first of its dead letters was written. */
   rejectedAt: string;
   refusals: Refusal[];
@@ -56,15 +58,16 @@ export function redriveReport(
     foreign: gathered.foreign,
     withoutValue: plan.events.filter(({ letter }) => letter.isEmpty).length,
     sent: done?.sent.size ?? 0,
-    refused: [...(done?.refused ?? [])],
+    refused: [...(done?.refused ?? [])].map(({ statusId }) => statusId),
     byReason: byReason(plan.events),
     events: plan.events.map(({ letter, at, refusals }) => ({
       statusId: letter.statusId,
       origin: letter.origin,
       redriven: letter.redriven,
+      detail: letter.detail,
       rejectedAt: rfc3339(at),
       refusals: [...refusals],
-      sent: done?.sent.has(letter.statusId) ?? false,
+      sent: done?.sent.has(letter) ?? false,
     })),
   };
 }
@@ -144,10 +147,10 @@ const reasonsTable = ({ byReason: rows }: RedriveReport): string =>
 function eventsTable(events: readonly ReportedEvent[]): string {
   const rows = events
     .slice(0, MAX_LISTED)
-    .map(({ statusId, rejectedAt, redriven }) => [statusId, rejectedAt, String(redriven)]);
+    .map(({ statusId, rejectedAt, redriven, detail }) => [statusId, rejectedAt, String(redriven), detail]);
   const more = events.length - rows.length;
   const rest = more > 0 ? `… and ${more} more; --json lists all.\n` : "";
-  return table(["event", "rejected at", "redriven before"], rows, ["redriven before"]) + rest;
+  return table(["event", "rejected at", "earlier rounds", "because"], rows, ["earlier rounds"]) + rest;
 }
 
 /** What was sent, for people. */
@@ -156,7 +159,7 @@ export function describeSent({ topic, events, sent, refused }: RedriveReport): s
   const lines = [`${sent} of ${count(events.length)} sent to ${topic}.`];
   if (refused.length > 0) {
     lines.push(
-      `${count(refused.length)} refused as too large: raise max.message.bytes of ${topic}. ${listed(refused)}`,
+      `${count(refused.length)} refused by ${topic}: too large (raise its max.message.bytes), or against its other settings (a compacted topic takes none without a key). ${listed(refused)}`,
     );
   }
   if (missing > 0) {

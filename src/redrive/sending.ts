@@ -1,27 +1,31 @@
 import type { Message } from "kafkajs";
 import type { OptoutError } from "../errors.ts";
+import { orAbort } from "../events/abort.ts";
 import { explainKafkaError, kafkaErrorType } from "../kafka/errors.ts";
-import { createRecordProducer, type RecordProducer } from "../kafka/producer.ts";
+import { createRecordProducer, type RecordProducer, requestsOf } from "../kafka/producer.ts";
 import { readTopic } from "../kafka/topic-reader.ts";
 import { requireTopics, withAdmin } from "../kafka/topics.ts";
 import type { RedriveContext } from "./context.ts";
 import { type Letter, type LetterRecord, redrivenEvent } from "./letter.ts";
 import type { RejectedEvent } from "./plan.ts";
 
-/** What became of the events that were to be sent, by their `statusId`. In neither: not sent. */
+/** What became of the events that were to be sent, by the letters they are sent from. In neither: not sent. */
 export interface SendReport {
   /** All in-sync replicas have them. */
-  sent: ReadonlySet<string>;
-  /** The topic doesn't take them, for their size. */
-  refused: ReadonlySet<string>;
+  sent: ReadonlySet<Letter>;
+  /** The topic doesn't take them, for their size or by its other settings. */
+  refused: ReadonlySet<Letter>;
   /** Why it ended early, if no signal ended it. Some of what was under way may have arrived; the next run sees it. */
   failure: OptoutError | undefined;
 }
 
 interface Outgoing {
-  statusId: string;
+  letter: Letter;
   message: Message;
 }
+
+/** Of one partition, and so small that Kafka takes it in one request: all of it, or nothing. */
+type Piece = readonly Outgoing[];
 
 /**
  * Sends events, whose bytes it reads once more from their dead letters. Never rejects.
@@ -35,52 +39,83 @@ export async function sendEvents(
   const { kafka, config, signal, progress } = context;
   const topic = config.topics.events;
   const { brokers } = config.kafka;
-  const sent = new Set<string>();
-  const refused = new Set<string>();
+  const sent = new Set<Letter>();
+  const refused = new Set<Letter>();
   if (events.length === 0) return { sent, refused, failure: undefined };
   const producer = createRecordProducer(kafka);
   let failure: OptoutError | undefined;
   try {
-    const topics = await withAdmin(kafka, brokers, (admin) => requireTopics(admin, config, ["events"]));
-    const partitions = topics.get("events")?.partitions ?? 0;
-    await producer.connect();
+    signal.throwIfAborted();
+    const describing = withAdmin(kafka, brokers, (admin) => requireTopics(admin, config, ["events"]));
+    const partitions = (await orAbort(describing, signal)).get("events")?.partitions ?? 0;
+    await orAbort(producer.connect(), signal);
     for await (const batch of batchesOf(events, context)) {
-      if (signal.aborted) break;
       const at = new Date(now()).toISOString();
       const outgoing = batch.map(({ record, letter }) => ({
-        statusId: letter.statusId,
+        letter,
         message: redrivenEvent(record, letter, at, partitions),
       }));
-      await send(producer, topic, outgoing, { sent, refused });
-      progress(`sending to ${topic}`, { done: sent.size + refused.size, total: events.length });
+      for (const piece of piecesOf(topic, outgoing)) {
+        await send(producer, topic, piece, { sent, refused, signal });
+        progress(`sending to ${topic}`, { done: sent.size + refused.size, total: events.length });
+      }
     }
   } catch (error) {
     if (!signal.aborted) failure = explainKafkaError(error, { brokers, topic });
   } finally {
-    await producer.disconnect().catch(() => {});
+    const disconnected = producer.disconnect().catch(() => {});
+    // It waits for requests in flight; whoever stopped it doesn't want to.
+    if (!signal.aborted) await disconnected;
   }
   return { sent, refused, failure };
 }
 
-/** One that has become too large for its topic, by the headers it got, is left out; the broker doesn't say which it was. */
+/**
+ * A partition takes a request as a whole or not at all, and knows nothing of other partitions and requests: what was refused
+ * can be sent again in smaller pieces only if it was a single one to a single partition. Order within partitions is kept.
+ */
+function piecesOf(topic: string, outgoing: readonly Outgoing[]): Piece[] {
+  const byPartition = new Map<number | undefined, Outgoing[]>();
+  for (const each of outgoing) {
+    const { partition } = each.message;
+    const group = byPartition.get(partition);
+    if (group === undefined) byPartition.set(partition, [each]);
+    else group.push(each);
+  }
+  return [...byPartition].flatMap(([partition, group]) => {
+    // Without a partition each goes wherever its key says.
+    if (partition === undefined) return group.map((each) => [each]);
+    const letters = new Map(group.map((each) => [each.message, each]));
+    const requests = requestsOf([{ topic, messages: group.map(({ message }) => message) }]);
+    return requests.map((request) =>
+      request.flatMap(({ messages }) => messages.flatMap((message) => letters.get(message) ?? [])),
+    );
+  });
+}
+
+/** One that its topic doesn't take is left out. The broker doesn't say which it was, so the piece is halved to find it. */
 async function send(
   producer: RecordProducer,
   topic: string,
-  outgoing: readonly Outgoing[],
-  { sent, refused }: { sent: Set<string>; refused: Set<string> },
+  piece: Piece,
+  to: { sent: Set<Letter>; refused: Set<Letter>; signal: AbortSignal },
 ): Promise<void> {
+  to.signal.throwIfAborted();
   try {
-    await producer.send([{ topic, messages: outgoing.map(({ message }) => message) }]);
-    for (const { statusId } of outgoing) sent.add(statusId);
+    await orAbort(producer.send([{ topic, messages: piece.map(({ message }) => message) }]), to.signal);
+    for (const { letter } of piece) to.sent.add(letter);
   } catch (error) {
-    if (!TOO_LARGE.includes(kafkaErrorType(error) ?? "")) throw error;
-    const [only] = outgoing;
-    if (only !== undefined && outgoing.length === 1) refused.add(only.statusId);
-    else for (const each of outgoing) await send(producer, topic, [each], { sent, refused });
+    to.signal.throwIfAborted();
+    if (!REFUSALS.includes(kafkaErrorType(error) ?? "")) throw error;
+    const [only] = piece;
+    const half = Math.ceil(piece.length / 2);
+    if (only !== undefined && piece.length === 1) to.refused.add(only.letter);
+    else for (const part of [piece.slice(0, half), piece.slice(half)]) await send(producer, topic, part, to);
   }
 }
 
-const TOO_LARGE = ["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"];
+/** The last two: a topic that is compacted takes no record without a key, and some take no other time than their own. */
+const REFUSALS = ["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD", "INVALID_TIMESTAMP"];
 
 interface Found {
   record: LetterRecord;

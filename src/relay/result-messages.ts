@@ -29,7 +29,7 @@ export interface BatchResults {
 const YEAR_0 = Date.parse("0000-01-01T00:00:00.000Z");
 const YEAR_9999 = Date.parse("9999-12-31T23:59:59.999Z");
 /** Kafka takes any number for a timestamp, and producers have put microseconds there. */
-const rfc3339 = (milliseconds: number): string => {
+export const rfc3339 = (milliseconds: number): string => {
   const known = Number.isNaN(milliseconds) ? 0 : milliseconds;
   return new Date(Math.min(Math.max(known, YEAR_0), YEAR_9999)).toISOString();
 };

@@ -36,6 +36,9 @@ const MAX_STRETCH_MS = 10;
 const SCHEMA_WAIT_MS = 100;
 const MAX_SCHEMA_WAITS_MS = 500;
 
+/** Schemas loaded at the same time for one partition: ids that garbage made up, two seconds each, would hold it otherwise. */
+const MAX_LOADS = 64;
+
 /** The furthest from the epoch that a Date can be, in milliseconds. */
 const MAX_TIME = 8.64e15;
 
@@ -94,6 +97,28 @@ export function createSlot(options: SlotOptions): Slot {
     if (before && !after) options.resume();
   };
 
+  const loads = new Map<SchemaId, Promise<void>>();
+  const load = (id: SchemaId): Promise<void> => {
+    const loading = loads.get(id) ?? options.loadSchema(id);
+    if (!loads.has(id)) {
+      loads.set(id, loading);
+      loading.catch(() => {}).finally(() => loads.delete(id));
+    }
+    return loading;
+  };
+
+  /** Loads what the records from `from` on will need, so that they needn't wait one after the other; answers how far it looked. */
+  const loadAhead = (messages: readonly KafkaMessage[], from: number): number => {
+    const until = performance.now() + MAX_STRETCH_MS;
+    let at = from;
+    for (; at < messages.length && loads.size < MAX_LOADS && performance.now() <= until; at++) {
+      const decoded = decode(messages[at] as KafkaMessage);
+      // Its failure is the business of the record that waits for it.
+      if ("schemaId" in decoded) load(decoded.schemaId).catch(() => {});
+    }
+    return at;
+  };
+
   const pauseUntil = (schemaKnown: Promise<void>): void => {
     setPaused("schema", true);
     schemaKnown.then(
@@ -114,6 +139,7 @@ export function createSlot(options: SlotOptions): Slot {
     async read(messages, isCurrent) {
       let startedAt = performance.now();
       let patience = MAX_SCHEMA_WAITS_MS;
+      let looked = 0;
       for (let taken = 0; taken < messages.length; ) {
         if (taken % RECORDS_PER_LOOK === 0 && performance.now() - startedAt > MAX_STRETCH_MS) {
           await nextTurn();
@@ -124,7 +150,8 @@ export function createSlot(options: SlotOptions): Slot {
         const decoded = decode(message);
         if ("schemaId" in decoded) {
           // A pause may last much longer than the registry's answer takes, and ids that garbage made up can be many.
-          const schemaKnown = options.loadSchema(decoded.schemaId);
+          const schemaKnown = load(decoded.schemaId);
+          looked = loadAhead(messages, Math.max(looked, taken + 1));
           const waitedFrom = performance.now();
           const isKnown = await resolvesWithin(schemaKnown, Math.max(0, Math.min(SCHEMA_WAIT_MS, patience)));
           if (!isCurrent()) return taken;

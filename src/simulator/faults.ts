@@ -23,7 +23,10 @@ const faultsSchema = z.strictObject({
   /** `true` cuts every connection on the first byte of a request, "503" answers so; tokens too. */
   outage: z.union([z.boolean(), z.literal("503")]).default(false),
   /** E.164. A request that holds one is refused whole with 422; in `admin-dnc-groups` that record fails alone. */
-  rejectPhones: z.array(z.string().max(64)).max(100_000).default([]),
+  rejectPhones: z
+    .array(z.string().regex(/^\+[1-9]\d{6,14}$/, 'must be E.164, such as "+12125550123"'))
+    .max(100_000)
+    .default([]),
   /**
    * What comes of a phone that is on the list already: the "stronger" of the two entries stays, as a permanent one against
    * an expiring one; or the "last" one replaces it, whatever it says.

@@ -1,5 +1,5 @@
 import { type FastifyError, type FastifyInstance, fastify } from "fastify";
-import { messageOf, OptoutError } from "../errors.ts";
+import { OptoutError, whyNotListening } from "../errors.ts";
 import { adminRoutes } from "./admin.ts";
 import { problem } from "./answers.ts";
 import {
@@ -105,12 +105,7 @@ const listen = async (app: FastifyInstance, host: string, port: number): Promise
   try {
     await app.listen({ host, port });
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-    const where = `port ${port} on ${host}`;
-    const message =
-      code === "EADDRINUSE"
-        ? `the simulator can't listen on ${where}: another process has it; stop that process or choose another port (0 takes any that is free)`
-        : `the simulator can't listen on ${where}: ${messageOf(cause)}; choose another host or port`;
+    const message = `the simulator can't listen on port ${port} on ${host}: ${whyNotListening(cause)}; choose another port (0 takes any that is free) or host, or stop what has it`;
     throw new OptoutError("local_stack", message, { cause });
   }
 };

@@ -72,11 +72,12 @@ const invalid = (
   offset: number,
   value: string,
   topic = config.topics.events,
+  partition = 0,
 ): Message =>
   deadLetterMessage(
     {
       topic,
-      partition: 0,
+      partition,
       offset,
       key: Buffer.from(`key-${offset}`),
       value: Buffer.from(value),
@@ -232,6 +233,60 @@ describe("redrive", { concurrency: 3 }, () => {
       "each in the partition it was in",
     );
     assert.ok(records.every((record) => String(record.value) === value));
+  });
+
+  test("one event that its topic refuses has no other one sent twice: over partitions, and behind full requests", async () => {
+    await using scenario = await createScenario({ partitions: 2, environments: ["production"] });
+    const { admin, config } = scenario;
+    const setLimit = (name: string, value: string) =>
+      admin.alterConfigs({
+        validateOnly: false,
+        resources: [
+          {
+            type: kafkajs.ConfigResourceTypes.TOPIC,
+            name,
+            configEntries: [{ name: "max.message.bytes", value }],
+          },
+        ],
+      });
+    await setLimit(config.topics.deadLetter, "3000000");
+    await setLimit(config.topics.events, "900000");
+    const count = 200;
+    const tooLarge = [150, 199];
+    await deadLetters(
+      scenario,
+      Array.from({ length: count }, (_, offset) => {
+        const value = tooLarge.includes(offset) ? "x".repeat(900_000) : "y".repeat(9_000);
+        return invalid(scenario, offset, value, config.topics.events, offset % 3 === 0 ? 1 : 0);
+      }),
+    );
+    const report = await redrive(scenario, "--all");
+    const records = await eventsOf(scenario);
+    const sent = records.map((record) => originOf(record).from);
+    assert.equal(new Set(sent).size, sent.length);
+    assert.deepEqual([report.code, report.sent, report.refused.length], [1, count - 2, 2]);
+    assert.equal(sent.length, count - 2);
+  });
+
+  test("what was sent is recognised behind somebody's open transaction, too", async () => {
+    await using scenario = await createScenario({ partitions: 1, environments: ["production"] });
+    const { kafka, config } = scenario;
+    const other = kafka.producer({
+      transactionalId: config.topics.events,
+      idempotent: true,
+      maxInFlightRequests: 1,
+    });
+    await other.connect();
+    const transaction = await other.transaction();
+    await transaction.send({ topic: config.topics.events, messages: [{ value: "open" }] });
+    await deadLetters(scenario, [invalid(scenario, 100, "a"), invalid(scenario, 101, "b")]);
+    const first = await redrive(scenario, "--all");
+    const second = await redrive(scenario, "--all");
+    await transaction.abort();
+    await other.disconnect();
+    assert.deepEqual([first.code, first.sent, first.alreadyRedriven], [0, 2, 0]);
+    assert.deepEqual([second.code, second.sent, second.alreadyRedriven], [0, 0, 2]);
+    assert.equal((await eventsOf(scenario)).length, 2);
   });
 
   test("what can't be sent is named and fails the command, and the rest is sent", async () => {

@@ -3,9 +3,12 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import type { Message } from "kafkajs";
 import type { ConfigInput } from "../../src/config/schema.ts";
 import type { LedgerReport } from "../../src/inspect/ledger-report.ts";
-import type { Trace, TracedEnvironment } from "../../src/inspect/trace.ts";
+import { createSchemas } from "../../src/inspect/schemas.ts";
+import { readStatuses } from "../../src/inspect/statuses.ts";
+import { type Trace, type TracedEnvironment, trace } from "../../src/inspect/trace.ts";
 import { partitionOf } from "../../src/kafka/partitioner.ts";
 import { finished, runCli } from "../support/process.ts";
 import { createScenario, optOut, phoneOf, type Scenario } from "../support/scenario.ts";
@@ -80,7 +83,9 @@ describe("trace and ledger", () => {
     );
     const nowhere = ["production pending", "us-west pending", "eu-central pending"];
     assert.deepEqual(outcomes(waiting.events[0]?.environments), nowhere);
-    assert.deepEqual(waiting.read.pending, { topic: topics.events, records: 3, withoutPhone: 0 });
+    assert.deepEqual(waiting.read.pending, {
+      ...{ topic: topics.events, records: 3, withoutPhone: 0, withoutSchema: 0, behindTransaction: [] },
+    });
 
     simulator.setFaults("us-west", { outage: "503" });
     await scenario.startRelay();
@@ -239,6 +244,89 @@ describe("trace and ledger", () => {
         detail: "not valid JSON: see the character at position 1",
       });
     }
+  });
+
+  test("what an open transaction hides is told of, and found once that has ended", async () => {
+    await using scenario = await createScenario({ partitions: 1, environments: ["production"] });
+    const { kafka, config } = scenario;
+    const file = await configFile(scenario);
+    const producer = kafka.producer({
+      transactionalId: config.topics.events,
+      idempotent: true,
+      maxInFlightRequests: 1,
+    });
+    await producer.connect();
+    const transaction = await producer.transaction();
+    await transaction.send({ topic: config.topics.events, messages: [{ value: "open" }] });
+    await scenario.produce([optOut(3)]);
+    const hidden = await traced(phoneOf(3), file);
+    const ledger: LedgerReport = JSON.parse(await run("ledger", "--config", file, "--json"));
+    const text = await run("trace", phoneOf(3), "--config", file);
+    await transaction.abort();
+    await producer.disconnect();
+    assert.deepEqual(hidden.events, []);
+    assert.deepEqual(hidden.read.pending.behindTransaction, [{ partition: 0, records: 2 }]);
+    assert.match(text, /^Nothing was found of /);
+    assert.match(text, /^2 records wait behind an open transaction in partition 0 /m);
+    assert.deepEqual(
+      ledger.partitions.map(({ endOffset, lag, behindTransaction }) => [endOffset, lag, behindTransaction]),
+      [[2, 2, 2]],
+    );
+    const found = await traced(phoneOf(3), file);
+    assert.equal(found.events.length, 1);
+    assert.deepEqual(found.read.pending.behindTransaction, []);
+  });
+
+  test("with the registry down, what needs no schema is shown, and what isn't is named", async () => {
+    await using scenario = await createScenario({ partitions: 1, environments: ["production"] });
+    const { kafka, producer, config: given } = scenario;
+    const schemaRegistry = { url: "http://127.0.0.1:9", requestTimeout: 1_000 };
+    const config = { ...given, schemaRegistry };
+    const framed = Buffer.from([0, 0, 0, 0, 7, 1]);
+    await scenario.produce([optOut(3), { key: phoneOf(3), value: framed }]);
+    await producer.send([{ topic: config.topics.status, messages: [{ key: phoneOf(3), value: framed }] }]);
+    const query = { phone: phoneOf(3), since: undefined, allPartitions: false };
+    const found = await trace(query, { kafka, config, registryPatience: 300, progress() {} });
+    assert.deepEqual(
+      found.events.map(({ eventId, state }) => [eventId, state]),
+      [["event-3", "waiting"]],
+    );
+    assert.equal(found.read.pending.withoutSchema, 1);
+    assert.deepEqual(found.read.status.unreadable, [
+      {
+        ...{ partition: 0, offset: 0 },
+        detail: "its schema can't be had, since the schema registry gives no answer",
+      },
+    ]);
+    assert.match(found.read.problem ?? "", /^The schema registry at http:\/\/127\.0\.0\.1:9 /);
+  });
+
+  test("statuses older than asked for are left out, but those of events that are pending still", async () => {
+    await using scenario = await createScenario({ partitions: 1, environments: ["production"] });
+    const { kafka, producer, config } = scenario;
+    const hour = 3_600_000;
+    const now = Date.now();
+    const statusAt = (offset: number, at: number): Message => {
+      const origin = { topic: "events", partition: 0, offset, timestamp: new Date(at).toISOString() };
+      const status = {
+        ...{ statusId: `events:0:${offset}`, outcome: "delivered", eventId: null, phone: phoneOf(3) },
+        ...{ source: "web", reason: null, detail: null, idempotencyKey: "key", occurredAt: null },
+        ...{ origin, environments: [], completedAt: origin.timestamp },
+      };
+      return { key: phoneOf(3), value: JSON.stringify(status), timestamp: String(at) };
+    };
+    const messages = [1, 2, 3].map((offset) => statusAt(offset, now - (4 - offset) * hour));
+    // The same offset in a topic that was made anew.
+    await producer.send([{ topic: config.topics.status, messages: [...messages, statusAt(3, now)] }]);
+    const schemas = createSchemas({});
+    const anyway = { statusIds: new Set(["events:0:1"]), from: now - 4 * hour };
+    const query = { phone: phoneOf(3), partitions: 1, allPartitions: false, anyway };
+    const read = async (since: number | undefined) => {
+      const { statuses } = await readStatuses({ ...query, since }, schemas, { kafka, config, progress() {} });
+      return statuses.map(({ origin }) => origin.offset);
+    };
+    assert.deepEqual(await read(now - 1.5 * hour), [1, 3, 3]);
+    assert.deepEqual(await read(undefined), [1, 2, 3, 3]);
   });
 
   test("what can't be looked up is explained, with the exit code of its kind", async () => {

@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { configSchema } from "../../src/config/schema.ts";
 import { readPackageFile } from "../../src/package-files.ts";
-import { finished, runCli } from "../support/process.ts";
+import { CLI, finished, runCli } from "../support/process.ts";
+import { waitFor } from "../support/wait.ts";
 
 interface Ended {
   code: number | null;
@@ -24,16 +28,48 @@ function assertFits(help: string): void {
   assert.deepEqual(wide, []);
 }
 
+/** What the relay's help says of the configuration. */
+const SECTIONS = [
+  ...Object.keys(configSchema.shape).map((section) => new RegExp(`^  ${section} `, "m")),
+  /schemas\/config\.schema\.json/,
+  /OPTOUT_KAFKA__BROKERS=a:9092,b:9092/,
+  /for so long \(10s\)/,
+];
+
 /** Every command, with what its help must name. */
 const COMMANDS: Record<string, RegExp[]> = {
-  relay: [/--config <file>/, /OPTOUT_CONFIG/, /\/readyz/, /\/metrics/, /SIGTERM/, /kafka: \{brokers/],
-  gateway: [/--config <file>/, /OPTOUT_CONFIG/, /POST \/opt-out/],
-  simulator: [/--port <port>/, /--host <host>/, /--environments <names>/, /--requests-per-second <n>/],
-  quickstart: [/--exit/, /--events <n>/, /--brokers <list>/],
+  relay: [
+    /--config <file>/,
+    /OPTOUT_CONFIG/,
+    /\/readyz/,
+    /\/metrics/,
+    /SIGTERM/,
+    /kafka: \{brokers/,
+    ...SECTIONS,
+  ],
+  gateway: [/--config <file>/, /OPTOUT_CONFIG/, /POST \/opt-out/, /only if gateway\.apiKeys/],
+  simulator: [
+    /--port <port>/,
+    /--host <host>/,
+    /--environments <names>/,
+    /--requests-per-second <n>/,
+    /default:\s+production,us-west,eu-central\)/,
+    /baseUrl: http/,
+    /rejectPhones/,
+    /"outage"/,
+    /Exit codes/,
+  ],
+  quickstart: [/--exit/, /--events <n>/, /--brokers <list>/, /Exit codes/],
   check: [/--config <file>/, /--json/, /--timeout <duration>/, /optout-relay check --config/, /Exit codes/],
-  topics: [/--config <file>/, /--partitions <n>/, /--replication-factor <n>/],
+  topics: [
+    /--config <file>/,
+    /--partitions <n>/,
+    /--replication-factor <n>/,
+    /optout-relay topics --config/,
+    /Exit codes/,
+  ],
   redrive: [/--reason <code>/, /--dry-run/, /--json/, /refused_by_environment/, /--since 2h/, /Exit code/],
-  lint: [/\[file\]/, /--default-region <code>/, /Exit code/],
+  lint: [/\[file\]/, /--default-region <code>/, /--json/, /Exit code/],
 };
 
 describe("the command line", { concurrency: 2 }, () => {
@@ -54,13 +90,24 @@ describe("the command line", { concurrency: 2 }, () => {
     assertFits(stdout);
   });
 
+  test("a reader of its output that left is no failure to be told of", async () => {
+    const config = fileOf("unreadable.yaml", "kafka: [");
+    const args = [CLI, "check", "--json", "--config", config];
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+    child.stdout.destroy();
+    const told: Buffer[] = [];
+    child.stderr.on("data", (chunk: Buffer) => told.push(chunk));
+    const [code] = await once(child, "close");
+    assert.deepEqual([code, Buffer.concat(told).toString()], [1, ""]);
+  });
+
   for (const [name, mentions] of Object.entries(COMMANDS)) {
     test(`${name} --help says what it is for and names its options`, async () => {
       const { code, stdout, stderr } = await run([name, "--help"]);
       assert.deepEqual([code, stderr], [0, ""]);
       assert.match(stdout, new RegExp(`^Usage: optout-relay ${name} `));
       for (const mention of [...mentions, /-h, --help/]) assert.match(stdout, mention);
-      if (name === "relay") assertFits(stdout);
+      if (["relay", "gateway", "simulator", "topics"].includes(name)) assertFits(stdout);
     });
   }
 
@@ -78,6 +125,12 @@ describe("the command line", { concurrency: 2 }, () => {
     ["a misspelt option", ["relay", "--cofnig", "x"], /'--cofnig'\n\(Did you mean --config\?\)/],
     ["an option without its value", ["relay", "--config"], /'-c, --config <file>' argument missing/],
     ["an argument too many", ["relay", "x"], /too many arguments.*\n.*optout-relay relay --help/],
+    ["a broker without a port", ["quickstart", "--brokers", "nope"], /'--brokers <list>'.*host:port/],
+    [
+      "a registry without brokers",
+      ["quickstart", "--registry", "http://localhost:8081"],
+      /--registry is for a Kafka of your own: name its brokers with --brokers/,
+    ],
     ["a value out of range", ["topics", "--partitions", "0"], /--partitions.*from 1 to 10000/],
   ] as const) {
     test(`${what} is wrong usage, with a hint`, async () => {
@@ -98,7 +151,8 @@ describe("the command line", { concurrency: 2 }, () => {
         /^optout-relay: No configuration file was named \(--config FILE or OPTOUT_CONFIG\)/,
       );
       assert.match(stderr, /\n {2}kafka is missing: .*brokers.*\n {2}environments is missing: /);
-      assert.equal(stderr.trimEnd().split("\n").length, 3);
+      assert.match(stderr, /\nThe smallest configuration is in: optout-relay relay --help\n$/);
+      assert.equal(stderr.trimEnd().split("\n").length, 4);
     });
   }
 
@@ -153,6 +207,43 @@ logging: {level: loud}
     assert.doesNotMatch(stderr, /hunter|12345678/);
     assert.doesNotMatch(stderr, /\n +at /, "a stack trace");
   });
+
+  for (const [command, ready] of [
+    ["relay", /are served/],
+    ["gateway", /is listening/],
+  ] as const) {
+    test(`${command} that never reached Kafka says "stopped" last, and goes with code 0`, async () => {
+      const file = fileOf(
+        `${command}.yaml`,
+        `kafka: {brokers: ["127.0.0.1:1"]}
+environments: [{name: production, baseUrl: "http://127.0.0.1:1", auth: {clientId: a, clientSecret: b}}]
+server: {port: 0}
+gateway: {port: 0}
+`,
+      );
+      await using cli = runCli([command, "--config", file]);
+      await waitFor("its start", () => ready.test(cli.stdout()));
+      cli.kill("SIGTERM");
+      assert.equal(await finished(cli), 0);
+      assert.equal(cli.logs().at(-1)?.msg, "stopped");
+      assert.equal(cli.stderr(), "");
+    });
+  }
+
+  for (const [signal, exitCode] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    test(`a quickstart that ${signal} stops before it is done has not failed, and exits with ${exitCode}`, async () => {
+      await using cli = runCli(["quickstart", "--brokers", "127.0.0.1:1"]);
+      await waitFor("its first step", () => cli.stdout().includes("✓"));
+      cli.kill(signal);
+      assert.equal(await finished(cli), exitCode);
+      assert.match(cli.stdout(), /\nStopping\.\nStopped\.\n$/);
+      assert.doesNotMatch(cli.stdout(), /✗/);
+      assert.equal(cli.stderr(), "");
+    });
+  }
 
   test("a file that isn't YAML is refused with the line", async () => {
     const { code, stderr } = await run(["relay", "--config", fileOf("torn.yaml", "kafka: {brokers: [a:1\n")]);

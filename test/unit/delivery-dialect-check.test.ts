@@ -47,6 +47,17 @@ describe("a request without entries", () => {
   }
 });
 
+describe("a success for a request without entries", () => {
+  for (const body of ["<html>Sign in</html>", "", "[]", "null", '"ok"']) {
+    test(`proves nothing if its body is ${body || "empty"}`, async () => {
+      const send: HttpSend = async () => ({ status: 200, header: () => undefined, body });
+      const { result, remedy } = await checkWithoutEntries(send, { url: URL, token: "t", signal }, "");
+      assert.equal(result, "not_checked");
+      assert.match(remedy ?? "", /baseUrl/);
+    });
+  }
+});
+
 describe("a do-not-call group", () => {
   const active = { dncGroupId: 7, isActive: true, isRemoved: false };
   const skills = { scrubbedSkills: [{ skillId: 1 }] };

@@ -278,4 +278,22 @@ describe("lane: the order of wishes about one phone", () => {
     assert.equal(poison.outcomes, undefined);
     assert.equal(lane.state().closure, null);
   });
+
+  test("outlasts throttling: a 429 is about the rate, however often it meets the same batch", async (t) => {
+    let throttled = 0;
+    const respond = (received: Received): Reply =>
+      received.key.includes(":0-") && throttled++ < 20 ? { status: 429 } : takeAll(received);
+    const { deliver, advance, requests } = createFixture(t, { respond });
+    const first = deliver(batchOf({ 1: 2030 }, { first: 0 }));
+    const second = deliver(batchOf({ 1: 2031 }, { first: 10 }));
+    for (let others = 0; second.outcomes === undefined && others < 2_000; others++) {
+      // Without these, the lane would close.
+      deliver(batchOf({ [100 + others]: null }, { first: 100 + others }));
+      await advance(1_000, 100);
+    }
+    assert.ok(first.outcomes && second.outcomes);
+    assert.ok(throttled > 20);
+    const keys = requests.map(({ key }) => key.split(":")[2]);
+    assert.ok(keys.lastIndexOf("0-0") < keys.indexOf("10-10"), "in the order of their partition");
+  });
 });

@@ -196,6 +196,15 @@ test("an envelope without a readable payload says so, and keeps its id and time"
   assert.equal(rejected(Buffer.alloc(0), BINARY).reason, "empty_value");
 });
 
+test("a phone beside an empty payload is the event's, and the attributes beside it count", () => {
+  for (const empty of [{ data: null }, { data: "" }, { data_base64: null }, {}]) {
+    const event = eventOf({ ...ENVELOPE, ...empty, phone }, STRUCTURED);
+    assert.deepEqual(event, { ...EVENT, source: "forms_eu" });
+  }
+  const both = { ...ENVELOPE, data: { phone }, phone: "+12125550124" };
+  assert.equal(eventOf(both, STRUCTURED).phone, EVENT.phone);
+});
+
 test("an event within an event is not opened", () => {
   const inner = { ...ENVELOPE, data: { phone } };
   assert.equal(rejected({ ...ENVELOPE, data: inner }, STRUCTURED).reason, "missing_phone");
@@ -220,13 +229,55 @@ test("an opt-in never becomes an opt-out, also when only its type or an extensio
     "OPT_IN",
     "opted.in",
     "phone.opted-in.1.2",
+    "com.example.CustomerOptIn",
+    "customerOptedIn",
+    "CustomerOPTIn",
+    "customer.OPTin",
+    "com.example.OptInRequested",
+    "com.example.opt-in.created",
+    "com.example.opt-in-v2",
+    "com.example.opt-in.v1-beta",
+    "com.example.opt-in/1",
+    "opt_in_event",
+    "optIn2",
+    "subscribed.opting-in",
+    "re-opt-in",
+    "com.example.reoptin",
+    "opt-in.revoked.opt-in",
+    "com.example.OptOutRevoked",
+    "opt-out.withdrawn",
+    "optout_cancelled.v1",
   ]) {
-    assert.equal(rejected({ ...ENVELOPE, type, data: { phone } }, STRUCTURED).reason, "unsupported_action");
-    assert.equal(rejected({ phone }, { ...BINARY, ce_type: type }).reason, "unsupported_action");
+    for (const refused of [
+      rejected({ ...ENVELOPE, type, data: { phone } }, STRUCTURED),
+      rejected({ ...ENVELOPE, data: { phone } }, { ...STRUCTURED, ce_type: type }),
+      rejected({ ...ENVELOPE, type, phone }, STRUCTURED),
+      rejected({ ...ENVELOPE, type, phone }),
+      rejected({ phone }, { ...BINARY, ce_type: type }),
+    ]) {
+      assert.equal(refused.reason, "unsupported_action", type);
+    }
   }
-  for (const type of ["com.example.opt-in.revoked", "com.example.coptin", "com.example.opt-out", "adoptin"]) {
+  for (const type of [
+    "com.example.opt-in.revoked",
+    "OptInConsentWithdrawn",
+    "optin.ConsentWithdrawn",
+    "opt_in_removed.v2",
+    "com.example.coptin",
+    "com.example.opt-out",
+    "OptOutRequested",
+    "opt-out.consent-revoked",
+    "adoptin",
+    "adopt-in",
+    "com.example.options",
+    "option.input",
+  ]) {
     assert.ok(eventOf({ ...ENVELOPE, type, data: { phone } }, STRUCTURED));
+    assert.ok(eventOf({ phone }, { ...BINARY, ce_type: type }));
   }
+  assert.ok(eventOf({ phone, type: "opt-in" }), "an unknown field of a plain event");
+  const twice = `{"specversion":"1.0","type":"opt-in","type":"other","data":{"phone":"${phone}"}}`;
+  assert.equal(rejected(Buffer.from(twice)).reason, "ambiguous_field");
   const data = { phone };
   assert.equal(rejected({ ...ENVELOPE, action: "opt_in", data }, STRUCTURED).reason, "unsupported_action");
   assert.equal(rejected(data, { ...BINARY, ce_action: "opt_in" }).reason, "unsupported_action");

@@ -140,6 +140,9 @@ test("a decisive field given twice is ambiguous, unless both are the same; of ot
     assert.equal(ambiguous.detail, `${name} is given more than once, with different values`);
   }
   assert.equal(eventOf(`{"phone":"${phone}", "phone" : "${phone}"}`).phone, "+12125550123");
+  assert.equal(eventOf('{"phone":"+12125550123","phone":"\\u002b12125550123"}').phone, "+12125550123");
+  assert.equal(eventOf('{"phone":2125550123,"phone":2.125550123e9}').phone, "+12125550123");
+  assert.equal(rejected('{"phone":2125550123,"phone":"2125550123"}').reason, "ambiguous_field");
   assert.equal(eventOf(`{"phone":"${phone}","x":1,"x":2}`).phone, "+12125550123");
   assert.equal(eventOf(`{"phone":"${phone}","x":{"phone":"1","phone":"2"}}`).phone, "+12125550123");
   const event = eventOf(`{"phone":"${phone}","eventId":"1","eventId":"2","source":"web","source":"web"}`);
@@ -236,9 +239,10 @@ test("an invalid phone says which region was assumed, and not the phone", () => 
 });
 
 test("an opt-in never becomes an opt-out", () => {
-  for (const action of ["opt_in", "OPT_OUT", "", "optout", 1, false, {}, ["opt_out"]]) {
+  for (const action of ["opt_in", "OPT_OUT", "unknown", "optout", 1, false, {}, ["opt_out"]]) {
     assert.equal(rejected({ phone, action }).reason, "unsupported_action");
   }
+  for (const action of ["", " ", "\u00a0", null, "opt_out"]) assert.ok(eventOf({ phone, action }));
 });
 
 test("a bad expiresAt neither becomes permanent nor is dropped", () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import protobuf from "protobufjs";
+import descriptors from "protobufjs/ext/descriptor/index.js";
 import { createDecoder } from "../../src/events/decode.ts";
 import type { Decoded } from "../../src/events/event.ts";
 import { compileProtobuf } from "../../src/events/protobuf.ts";
@@ -200,6 +201,16 @@ test("an enum's opt-in never becomes an opt-out, not even as the first value, wh
     ["opt_out = 0; opt_in = 1;", one, "unsupported_action"],
     ["ACTION_UNSPECIFIED = 0; opt_in = 1;", Buffer.alloc(0), phone],
     ["ACTION_UNSPECIFIED = 0; opt_in = 1;", one, "unsupported_action"],
+    ["UNKNOWN = 0; ACTION_OPT_OUT = 1;", Buffer.alloc(0), phone],
+    ["ACTION_UNKNOWN = 0; ACTION_OPT_OUT = 1;", Buffer.alloc(0), phone],
+    ["UNKNOWN = 0; ACTION_OPT_OUT = 1;", one, phone],
+    ["OPT_OUT = 0; OPT_IN = 1;", Buffer.alloc(0), phone],
+    ["OPT_OUT = 0; OPT_IN = 1;", one, "unsupported_action"],
+    ["OPT_IN_UNSPECIFIED = 0; OPT_OUT = 1;", Buffer.alloc(0), "unsupported_action"],
+    ["OPT_IN_UNKNOWN = 0; OPT_OUT = 1;", Buffer.alloc(0), "unsupported_action"],
+    ["ACTION_OPT_IN = 0; ACTION_OPT_OUT = 1;", Buffer.alloc(0), "unsupported_action"],
+    ["RESUBSCRIBE = 0; ACTION_OPT_OUT = 1;", Buffer.alloc(0), "unsupported_action"],
+    ["OPT_OUT = 0; OPT_IN = 2;", one, "unsupported_action"],
   ] as const) {
     const payload = Buffer.concat([place(0), text(1, phone), sent]);
     assert.equal(outcome(decodeWith(schema(values), payload)), expected, values);
@@ -210,6 +221,49 @@ test("an enum's opt-in never becomes an opt-out, not even as the first value, wh
   );
   assert.equal(outcome(told), phone);
 });
+
+test("an enum's region that isn't set, or says nothing, is none", () => {
+  const schema = (first: string): string =>
+    `syntax = "proto3"; enum Region { ${first} = 0; GB = 1; } message Wish { string phone = 1; Region region = 2; }`;
+  const wish = (national: string, ...sent: number[]): Buffer =>
+    Buffer.concat([place(0), text(1, national), Buffer.from(sent)]);
+  for (const first of ["REGION_UNKNOWN", "UNSPECIFIED", "REGION_NONE", "NOT_SET"]) {
+    assert.equal(outcome(decodeWith(schema(first), wish("(212) 555-0123"))), phone, first);
+    assert.equal(outcome(decodeWith(schema(first), wish("020 7946 0958", 16, 1))), "+442079460958");
+  }
+});
+
+test("a file of more statements than any has can't be compiled, be it text, a descriptor or one that is imported", () => {
+  const fields = (count: number): string =>
+    Array.from({ length: count }, (_, at) => `string f${at + 1} = ${at + 2};`).join(" ");
+  const file = (count: number): string =>
+    `syntax = "proto3"; message Wish { string phone = 1; ${fields(count)} }`;
+  assert.equal(outcome(decodeWith(file(1_000), Buffer.concat([place(0), text(1, phone)]))), phone);
+  assert.throws(() => compileProtobuf(file(2_000), []), /too many statements/);
+  assert.throws(() => compileProtobuf(file(1), [file(2_000)]), /too many statements/);
+  const messages = Array.from({ length: 2_000 }, (_, at) => `message M${at} {}`).join("\n");
+  assert.throws(() => compileProtobuf(messages, []), /too many statements/);
+  for (const [many, usable] of [
+    [{ name: "Wish", field: declarations(1_900, { label: 1, type: 9 }) }, true],
+    [{ name: "Wish", field: declarations(2_000, { label: 1, type: 9 }) }, false],
+    [{ name: "Wish", enumType: [{ name: "E", value: declarations(2_000) }] }, false],
+    [
+      { name: "Wish", nestedType: [{ name: "In", field: declarations(2_000, { label: 1, type: 9 }) }] },
+      false,
+    ],
+  ] as const) {
+    const descriptor = { name: "w.proto", syntax: "proto3", messageType: [many] };
+    const bytes = descriptors.FileDescriptorProto.encode(
+      descriptors.FileDescriptorProto.fromObject(descriptor),
+    ).finish();
+    const compile = () => compileProtobuf(Buffer.from(bytes).toString("base64"), []);
+    if (usable) assert.ok(compile());
+    else assert.throws(compile, /too many statements/);
+  }
+});
+
+const declarations = (count: number, more: object = {}): object[] =>
+  Array.from({ length: count }, (_, at) => ({ name: `n${at}`, number: at + 1, ...more }));
 
 test("a file without a message, or that isn't one, can't be compiled", () => {
   for (const schema of [
@@ -225,14 +279,40 @@ test("a file without a message, or that isn't one, can't be compiled", () => {
 
 test("no bytes are read as a phone that isn't in them, or make more than an error", () => {
   const decode = compileProtobuf(FILE, []);
+  const anyBytes = fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes));
+  const field = fc.integer({ min: 1, max: 3 });
+  const part = fc.oneof(
+    fc.tuple(fc.nat(3), fc.nat(3)).map(([count, index]) => place(count, index)),
+    fc.tuple(field, fc.string({ maxLength: 20 })).map(([number, value]) => text(number, value)),
+    field.map((number) => text(number, phone)),
+    fc.uint8Array({ maxLength: 4 }).map((bytes) => Buffer.from(bytes)),
+  );
+  // Likely payloads, some cut short: a text that ends too early must not be read as what is left of it, or of another.
+  const parts = fc.tuple(fc.array(part, { maxLength: 5 }), fc.nat(80)).map(([all, end]) => {
+    const whole = Buffer.concat([place(0), ...all]);
+    return end < 60 ? whole.subarray(0, end) : whole;
+  });
+  let phones = 0;
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
+    fc.property(fc.oneof(anyBytes, parts), (bytes) => {
+      let read: unknown;
       try {
-        const read = decode(Buffer.from(bytes));
-        assert.equal(typeof read, "object");
+        read = decode(bytes);
       } catch (error) {
         assert.ok(error instanceof Error);
+        return;
       }
+      assert.ok(typeof read === "object" && read !== null);
+      if (!("phone" in read) || read.phone === undefined) return;
+      assert.equal(typeof read.phone, "string");
+      const given = String(read.phone);
+      // What isn't UTF-8 becomes characters that no phone has.
+      if (given.includes("\ufffd")) return;
+      phones += 1;
+      const written = Buffer.from(protobuf.Writer.create().string(given).finish());
+      assert.ok(bytes.includes(written), `${given} in ${bytes.toString("hex")}`);
     }),
+    { numRuns: 2_000 },
   );
+  assert.ok(phones > 50, `${phones} phones read`);
 });

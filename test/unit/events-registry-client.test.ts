@@ -2,7 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SchemaRegistry } from "@kafkajs/confluent-schema-registry";
 import { createDecoder } from "../../src/events/decode.ts";
-import { avroSchema, cacheFor, json, notFound, registry, schema, usable } from "./events-registry.ts";
+import { MAX_SCHEMA_LENGTH } from "../../src/events/registry-client.ts";
+import {
+  type Answer,
+  avroSchema,
+  cacheFor,
+  json,
+  notFound,
+  registry,
+  schema,
+  usable,
+} from "./events-registry.ts";
 
 test("what the library's own serializer writes, the relay's decoder reads", async (t) => {
   const { url } = await registry(t, schema);
@@ -146,6 +156,99 @@ test("schemas that refer to each other in circles, or without end, can't be used
     assert.equal(cache.get(1), "unusable");
     assert.ok(requests.length <= 2 * 102, `${requests.length}`);
   }
+});
+
+test("a slow registry is asked for one reference after the other, each within the timeout, and none twice", async (t) => {
+  const names = Array.from({ length: 12 }, (_, at) => `R${at}`);
+  const main = {
+    schema: JSON.stringify({ type: "record", name: "E", fields: [{ name: "phone", type: "string" }] }),
+    references: names.map((subject) => ({ name: subject, subject, version: 1 })),
+  };
+  const slow = new Set(["R11"]);
+  const { url, requests } = await registry(t, (response, request) => {
+    const [, subject] = /subjects\/(\w+)\//.exec(request.url ?? "") ?? [];
+    if (subject === undefined) return json(200, main)(response, request);
+    // Longer than the timeout, once.
+    if (slow.delete(subject)) return;
+    const body = { schema: JSON.stringify({ type: "record", name: subject, fields: [] }) };
+    setTimeout(() => json(200, body)(response, request), 50);
+  });
+  const cache = cacheFor(t, url, { requestTimeoutMs: 400 });
+  await cache.load(1);
+  assert.ok(usable(cache, 1));
+  assert.equal(requests.filter((request) => request.includes("/ids/1")).length, 2);
+  for (const name of names) {
+    const times = requests.filter((request) => request.includes(`/subjects/${name}/`)).length;
+    assert.equal(times, name === "R11" ? 2 : 1, name);
+  }
+});
+
+test("what is said to be no use is asked for anew, with all that it refers to", async (t) => {
+  const reference = { name: "Part", subject: "part", version: 1 };
+  const wish = JSON.stringify({ type: "record", name: "E", fields: [{ name: "part", type: "Part" }] });
+  const referring = json(200, { schema: wish, references: [reference] });
+  const [wrong, right] = ["Other", "Part"].map((name) =>
+    json(200, { schema: JSON.stringify({ type: "record", name, fields: [] }) }),
+  );
+  assert.ok(wrong !== undefined && right !== undefined);
+  const { url, requests } = await registry(t, referring, wrong, referring, right);
+  const cache = cacheFor(t, url);
+  await cache.load(1);
+  assert.ok(usable(cache, 1));
+  assert.equal(requests.length, 4);
+});
+
+test("a schema too large to compile can't be used, nor one whose references add up to that", async (t) => {
+  const filled = (name: string, length: number): string =>
+    JSON.stringify({ type: "record", name, doc: "x".repeat(length), fields: [] });
+  const references = ["A", "B", "C"].map((subject) => ({ name: subject, subject, version: 1 }));
+  for (const [length, known] of [
+    [MAX_SCHEMA_LENGTH / 4, "object"],
+    [MAX_SCHEMA_LENGTH / 3, "unusable"],
+    [MAX_SCHEMA_LENGTH, "unusable"],
+  ] as const) {
+    const { url } = await registry(t, (response, request) => {
+      const [, subject] = /subjects\/(\w+)\//.exec(request.url ?? "") ?? [];
+      const body = { schema: filled(subject ?? "E", length), ...(subject === undefined && { references }) };
+      json(200, body)(response, request);
+    });
+    const cache = cacheFor(t, url);
+    await cache.load(1);
+    const entry = cache.get(1);
+    assert.equal(typeof entry === "string" ? entry : typeof entry, known, `${length}`);
+  }
+});
+
+test("an answer too large is read so far only: of a registry's it can't be used, a proxy's page is no answer", async (t) => {
+  const MIB = 1024 * 1024;
+  const chunk = Buffer.alloc(64 * 1024, "x");
+  let written = 0;
+  const huge =
+    (type: string): Answer =>
+    (response) => {
+      let left = (16 * MIB) / chunk.length;
+      const more = (): void => {
+        for (let room = true; room && left > 0 && !response.destroyed; left -= 1) {
+          room = response.write(chunk);
+          written += chunk.length;
+        }
+        if (left === 0) response.end('"}');
+      };
+      response.writeHead(200, { "content-type": type });
+      response.write('{"schema":"');
+      response.on("drain", more);
+      more();
+    };
+  const registered = await registry(t, huge("application/vnd.schemaregistry.v1+json"));
+  const cache = cacheFor(t, registered.url);
+  await cache.load(1);
+  assert.equal(cache.get(1), "unusable");
+  // Two answers, and what the sockets hold.
+  assert.ok(written < 24 * MIB, `${written} bytes`);
+  const proxied = await registry(t, huge("text/html"), huge("text/html"), schema);
+  const other = cacheFor(t, proxied.url);
+  await other.load(1);
+  assert.ok(usable(other, 1));
 });
 
 test("a schema that can't be used is told apart from one that isn't there", async (t) => {

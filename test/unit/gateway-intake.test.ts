@@ -110,6 +110,19 @@ test("a form is taken as well", () => {
   assert.equal(rejected(form("")).reason, "missing_phone");
 });
 
+test("JSON that came as a form, as curl sends it unless told otherwise, is refused with what to do", () => {
+  for (const body of [
+    '{"phone":"2125550123"}',
+    ' {"phone":"+12125550123","source":"web"}',
+    '[{"phone":"1"}]',
+  ]) {
+    const { reason, detail } = rejected(form(body));
+    assert.equal(reason, "undecodable");
+    assert.match(detail, /looks like JSON: send content-type: application\/json$/);
+  }
+  assert.equal(rejected(form("telephone=2125550123")).reason, "missing_phone");
+});
+
 test("in a form a plus that wasn't encoded is understood", () => {
   assert.equal(accepted(form("phone=+12125550123")).phone, "+12125550123");
   assert.equal(accepted(form("phone=+442071838750")).phone, "+442071838750");

@@ -23,7 +23,7 @@ const batch = (first: number, last: number, more: Partial<LedgerBatch> = {}): Le
 });
 
 const partitionOf = (partition: number, more: Partial<PartitionLedger> = {}): PartitionLedger => ({
-  ...{ partition, committedOffset: 100, firstOffset: 0, endOffset: 180, batches: [] },
+  ...{ partition, committedOffset: 100, firstOffset: 0, endOffset: 180, behindTransaction: 0, batches: [] },
   ...{ problem: null, usedRatio: 0, unknownEnvironments: [] },
   ...more,
 });
@@ -134,6 +134,18 @@ Partition 2: 1,030 records expired before they were settled: committed is 100, t
 
 Partition 2: the commit's metadata is no ledger (its checksum is wrong). Something else may have committed for the group relay. What was acknowledged there is unknown; the relay cuts and sends those batches anew.
 `,
+    );
+  });
+
+  test("records behind an open transaction are told of", () => {
+    const report = ledgerReport(config, [partitionOf(4, { behindTransaction: 30 })]);
+    assert.deepEqual(
+      report.partitions.map(({ lag, behindTransaction }) => [lag, behindTransaction]),
+      [[80, 30]],
+    );
+    assert.match(
+      describeLedger(report),
+      /^30 records wait behind an open transaction in partition 4 of events: /m,
     );
   });
 

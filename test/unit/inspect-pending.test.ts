@@ -52,9 +52,11 @@ function batchOf(first: number, last: number, more: Partial<LedgerBatch> = {}) {
   return { key: batch.key, entry };
 }
 
-function scan(ledger: readonly LedgerBatch[], phone = PHONE): PendingEvent[] {
+function scan(ledger: readonly LedgerBatch[], phone = PHONE, unread: number[] = []): PendingEvent[] {
   const scanning = createScan(scope, ledger, phone);
-  for (const [offset, decoded] of records) scanning.add(messageOf(offset), decoded);
+  for (const [offset, decoded] of records) {
+    scanning.add(messageOf(offset), unread.includes(offset) ? undefined : decoded);
+  }
   return scanning.finish();
 }
 
@@ -94,6 +96,16 @@ describe("what is pending for a phone", () => {
     const lacking = batchOf(13, 16, { splits: [undefined, [["pending", "acknowledged"], "acknowledged"]] });
     assert.deepEqual(scan([taken.entry])[1]?.batch?.acknowledged, [true, false]);
     assert.deepEqual(scan([lacking.entry])[1]?.batch?.acknowledged, [false, false]);
+  });
+
+  test("of a batch with a record that can't be read now, only who has it whole is known", () => {
+    const one = batchOf(10, 12, { acknowledged: [true, false] });
+    const two = batchOf(13, 16, { acknowledged: [false, true] });
+    assert.deepEqual(views(scan([one.entry, two.entry], PHONE, [14, 17])), [
+      [10, 1_010, one.key, [true, false]],
+      [13, 1_013, null, [null, true]],
+      [15, 1_015, null, [null, true]],
+    ]);
   });
 
   test("acknowledgements of another body are nobody's", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { PendingEvent } from "../../src/inspect/pending.ts";
 import type { FoundStatus } from "../../src/inspect/statuses.ts";
-import { eventsOf, summaries, type Trace } from "../../src/inspect/trace.ts";
+import { eventsOf, sealedOf, summaries, type Trace } from "../../src/inspect/trace.ts";
 import { describeTrace } from "../../src/inspect/trace-report.ts";
 
 const PHONE = "+12125550123";
@@ -57,6 +57,35 @@ describe("the opt-outs of a phone", () => {
     ]);
   });
 
+  test("one that had the same offset before the topic was made anew is another one", () => {
+    const before = statusOf(5, { origin: { topic: "events", partition: 0, offset: 5, timestamp: at(1) } });
+    const events = eventsOf([before], [pendingOf(5, null)], context);
+    assert.deepEqual(
+      events.map(({ state, origin }) => [state, origin.timestamp]),
+      [
+        ["settled", at(1)],
+        ["waiting", at(5)],
+      ],
+    );
+  });
+
+  test("of a batch that couldn't be read whole it is unknown who has a part of it", () => {
+    const batch = { key: null, settled: false, acknowledged: [true, null] };
+    const events = eventsOf([], [pendingOf(5, batch)], context);
+    assert.deepEqual(outcomes(events), [["sealed", "accepted", "unknown"]]);
+  });
+
+  test("statuses of sealed events are looked for from the oldest of these on, whatever else is asked for", () => {
+    const batch = { key: "key", settled: true, acknowledged: [true, true] };
+    const { statusIds, from } = sealedOf(
+      [pendingOf(9, batch), pendingOf(4, batch), pendingOf(1, null)],
+      "events",
+    );
+    assert.deepEqual([...statusIds], ["events:0:9", "events:0:4"]);
+    assert.equal(from, Date.parse(at(4)) - 3_600_000, "clocks differ");
+    assert.deepEqual(sealedOf([], "events"), { statusIds: new Set(), from: Number.POSITIVE_INFINITY });
+  });
+
   test("they are in the order in which Kafka got them", () => {
     const events = eventsOf([statusOf(7), statusOf(3)], [pendingOf(5, null)], context);
     assert.deepEqual(
@@ -67,7 +96,7 @@ describe("the opt-outs of a phone", () => {
 
   test("a timestamp that is no time doesn't hinder", () => {
     const odd = { ...pendingOf(5, null), timestamp: 1e18 };
-    assert.equal(eventsOf([], [odd], context)[0]?.origin.timestamp, "1970-01-01T00:00:00.000Z");
+    assert.equal(eventsOf([], [odd], context)[0]?.origin.timestamp, "9999-12-31T23:59:59.999Z");
   });
 
   test("an environment is known to have the phone since its first acknowledgement, else since the outcome", () => {
@@ -90,15 +119,24 @@ describe("the opt-outs of a phone", () => {
 });
 
 describe("a trace for people", () => {
-  const traceOf = (events: Trace["events"], more: Partial<Trace["read"]["status"]> = {}): Trace => ({
+  const traceOf = (
+    events: Trace["events"],
+    more: Partial<Trace["read"]["status"]> = {},
+    pending: Partial<Trace["read"]["pending"]> = {},
+    problem: string | null = null,
+  ): Trace => ({
     ...{ phone: PHONE, events, environments: summaries(events, context.names) },
     read: {
       status: {
         ...{ topic: "status", partitions: [4], partitionsInAll: 6, because: "key", since: null },
-        ...{ records: 166_499, unreadable: [] },
+        ...{ records: 166_499, unreadable: [], behindTransaction: [] },
         ...more,
       },
-      pending: { topic: "events", records: 2, withoutPhone: 1 },
+      pending: {
+        ...{ topic: "events", records: 2, withoutPhone: 1, withoutSchema: 0, behindTransaction: [] },
+        ...pending,
+      },
+      problem,
     },
   });
 
@@ -119,7 +157,7 @@ us-west      2026-03-01T09:00:07.000Z         1         0        1
    event id  e-5
    batch     key
    outcome   delivered, 2026-03-01T09:00:07.000Z
-   redriven  2026-03-01T09:00:03.000Z, for events:0:2 (number 2)
+   redriven  2026-03-01T09:00:03.000Z, for events:0:2 (round 2)
 
    environment  answer    attempts  HTTP  acknowledged              request id
    production   accepted         1   201  2026-03-01T09:00:06.000Z  r-1
@@ -148,12 +186,28 @@ In one of the pending ones no phone could be read. It will be rejected.
     );
     assert.equal(
       text,
-      `Nothing is known of +12125550123: no outcome on the status topic, and no opt-out that is pending.
+      `Nothing was found of +12125550123, but not all could be read.
 
 Read: 166,499 records of status in all 2 partitions, since the topic's records don't all lie where their keys would go now, from 2026-03-01T09:00:00.000Z on; 2 pending of events.
 In one of the pending ones no phone could be read. It will be rejected.
 A status of this number, partition 2, offset 9, couldn't be read: not valid JSON.
 `,
     );
+  });
+
+  test("doesn't say that nothing is known when something can't be read yet, or now", () => {
+    assert.match(describeTrace(traceOf([])), /^Nothing is known of /);
+    const behindTransaction = [
+      { partition: 2, records: 1 },
+      { partition: 3, records: 1_200 },
+    ];
+    const text = describeTrace(
+      traceOf([], {}, { behindTransaction, withoutSchema: 2 }, "The schema registry gave no answer."),
+    );
+    assert.match(text, /^Nothing was found of \+12125550123, but not all could be read\.\n/);
+    assert.match(text, /^1 record waits behind an open transaction in partition 2 of events: /m);
+    assert.match(text, /^1,200 records wait behind an open transaction in partition 3 of events: /m);
+    assert.match(text, /^2 of the pending ones couldn't be read for want of their schema: /m);
+    assert.match(text, /^The schema registry gave no answer\.$/m);
   });
 });

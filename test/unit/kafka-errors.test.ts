@@ -67,7 +67,7 @@ const cases: [what: string, error: Error, code: OptoutError["code"], words: RegE
     "a connection timeout",
     new KafkaJSConnectionError("Connection timeout"),
     "kafka_unreachable",
-    /didn't answer in time/,
+    /didn't answer in time, or it is not Kafka's port\./,
   ],
   [
     "a broker that takes the connection and says nothing",
@@ -79,7 +79,7 @@ const cases: [what: string, error: Error, code: OptoutError["code"], words: RegE
     "a connection that is closed",
     connection("read ECONNRESET", "ECONNRESET"),
     "kafka_unreachable",
-    /closed the connection.*kafka\.ssl.*kafka\.sasl/,
+    /closed the connection.*kafka\.ssl.*kafka\.sasl.*or it is not Kafka's port\.$/,
   ],
   [
     "a certificate of an unknown authority",

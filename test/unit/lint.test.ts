@@ -139,6 +139,7 @@ test("the command reads a file or standard input, and exits with 1 if a line was
     '{"line":1,"outcome":"ok","phone":"+442079460958","reason":null,"detail":null}\n',
   );
   assert.equal(fromFile.stderr, "1 ok, 0 rejected\n");
+  assert.deepEqual(await run(["--json", "--default-region", "gb"], ok), fromFile);
   const fromInput = await run(["-"], ok.repeat(5_000));
   assert.equal(fromInput.code, 1);
   assert.equal(fromInput.stdout.split("\n").length, 5_001);
@@ -159,8 +160,11 @@ test("a reader that leaves early ends the command quietly", async () => {
 test("a file that can't be read is wrong usage, and says which and why", async (t) => {
   const folder = join(fileWith(t, ""), "..");
   for (const [file, why] of [
-    [join(folder, "absent.ndjson"), /Cannot read .*absent\.ndjson: ENOENT/],
-    [folder, /Cannot read .*: EISDIR/],
+    [
+      join(folder, "absent.ndjson"),
+      /Cannot read ".*absent\.ndjson": there is no such file\. Name a readable/,
+    ],
+    [folder, /Cannot read ".*": it is a folder\. Name a readable/],
   ] as const) {
     await assert.rejects(
       lintCommand().parseAsync([file], { from: "user" }),

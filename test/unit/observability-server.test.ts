@@ -70,7 +70,9 @@ test("a port in use is refused with the keys to change", async (t) => {
   await assert.rejects(serve(t, observed(), Number(port)), {
     name: "OptoutError",
     code: "configuration",
-    message: new RegExp(`127\\.0\\.0\\.1:${port} \\(server\\.host, server\\.port\\).*another port`),
+    message: new RegExp(
+      `127\\.0\\.0\\.1:${port} \\(server\\.host, server\\.port\\): another process has it\\. Choose another address or port`,
+    ),
   });
 });
 

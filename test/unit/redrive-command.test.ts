@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type Socket } from "node:net";
 import { PassThrough } from "node:stream";
 import { describe, test } from "node:test";
 import { InvalidArgumentError } from "commander";
 import { createCounter } from "../../src/commands/counter.ts";
 import { parseMoment } from "../../src/commands/moment.ts";
 import { confirm } from "../../src/redrive/confirm.ts";
+import { finished, runCli } from "../support/process.ts";
 
 const NOW = Date.parse("2026-03-10T12:00:00Z");
 
@@ -57,6 +60,35 @@ describe("a question before events are sent", () => {
 
   test("being stopped is a no", async () => {
     assert.equal((await ask(null, true)).agreed, false);
+  });
+});
+
+/** After which kafkajs gives up a request, milliseconds. */
+const REQUEST_TIMEOUT_MS = 15_000;
+
+describe("a redrive that is stopped", () => {
+  test("ends at once, also while brokers don't answer", async () => {
+    const sockets: Socket[] = [];
+    const silent = createServer((socket) => sockets.push(socket)).listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const address = silent.address();
+    assert.ok(typeof address === "object" && address !== null);
+    const env = {
+      OPTOUT_KAFKA__BROKERS: `127.0.0.1:${address.port}`,
+      OPTOUT_ENVIRONMENTS__0__NAME: "production",
+      OPTOUT_ENVIRONMENTS__0__BASE_URL: "https://cxone.example.com",
+      OPTOUT_ENVIRONMENTS__0__AUTH__CLIENT_ID: "relay",
+      OPTOUT_ENVIRONMENTS__0__AUTH__CLIENT_SECRET: "relay-secret",
+    };
+    await using cli = runCli(["redrive", "--all", "--yes"], { env });
+    await once(silent, "connection");
+    const stoppedAt = performance.now();
+    cli.kill("SIGINT");
+    assert.equal(await finished(cli), 1);
+    assert.equal(cli.stderr(), "Stopped. Nothing was sent.\n");
+    assert.ok(performance.now() - stoppedAt < REQUEST_TIMEOUT_MS, "nor does it wait for the request's end");
+    for (const socket of sockets) socket.destroy();
+    silent.close();
   });
 });
 

@@ -101,15 +101,47 @@ describe("a dead letter", () => {
       statusId: "opt-outs:2:41",
       origin: "opt-outs:2:41",
       redriven: 0,
+      detail: "why",
       event: { topic: "opt-outs", partition: 2 },
       reason: "refused_by_environment",
       environment: "us-west",
       isWhole: true,
       isEmpty: false,
     };
-    assert.deepEqual(readLetter(letterOf(event, 41, "us-west"), 3), first);
+    const { digest, ...letter } = readLetter(letterOf(event, 41, "us-west"), 3) ?? assert.fail();
+    assert.deepEqual(letter, first);
     const again = letterOf(redriven(letterOf(event, 41)), 58, "us-west");
-    assert.deepEqual(readLetter(again, 3), { ...first, statusId: "opt-outs:2:58", redriven: 1 });
+    assert.deepEqual(readLetter(again, 3), { ...first, digest, statusId: "opt-outs:2:58", redriven: 1 });
+  });
+
+  test("tells by a digest whether another one has the same key and value", () => {
+    const digestOf = (key: string | null, value: string | null) => {
+      const bytesOf = (text: string | null) => (text === null ? null : Buffer.from(text));
+      const event = { key: bytesOf(key), value: bytesOf(value), headers: {} };
+      return readLetter(letterOf(event, 41), 3)?.digest ?? assert.fail();
+    };
+    const pairs = [
+      ["a", "bc"],
+      ["ab", "c"],
+      [null, "abc"],
+      ["abc", null],
+      ["", "abc"],
+    ] as const;
+    const digests = pairs.map(([key, value]) => digestOf(key, value));
+    assert.equal(new Set(digests).size, pairs.length);
+    assert.deepEqual(
+      digests,
+      pairs.map(([key, value]) => digestOf(key, value)),
+    );
+  });
+
+  test("whose headers have no value, alone or among repeated ones, gives back what can be sent", () => {
+    const record = letterOf({ key: null, value: null, headers: {} }, 41);
+    const letter = readLetter(record, 1) ?? assert.fail();
+    // kafkajs' types don't know of it, but so it reads them.
+    const headers: unknown = { ...record.headers, one: null, many: [Buffer.from("a"), null] };
+    const sent = redrivenEvent({ ...record, headers: headers as IHeaders }, letter, AT, 6);
+    assert.deepEqual([sent.headers?.one, sent.headers?.many], ["", [Buffer.from("a"), ""]]);
   });
 
   test("goes to the partition of its event, or by its key if there is none like that any more", () => {

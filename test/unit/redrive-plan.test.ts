@@ -7,7 +7,9 @@ import { createGatherer, planOf, type Selection } from "../../src/redrive/plan.t
 
 const TOPIC = "opt-outs";
 const EVERYTHING: Selection = { reasons: [], environments: [] };
-const NONE = new Set<string>();
+const NONE = new Map<string, number>();
+/** Redriven after all of them were rejected. */
+const after = (...statusIds: string[]) => new Map(statusIds.map((id) => [id, 100]));
 
 /** The letter of an event of partition 0; `at` and its own offset are the event's offset unless given. */
 function letter(eventOffset: number, more: Partial<Letter> = {}): Letter {
@@ -19,11 +21,13 @@ function letter(eventOffset: number, more: Partial<Letter> = {}): Letter {
     statusId,
     origin: statusId,
     redriven: 0,
+    detail: "why",
     event: { topic: TOPIC, partition: 0 },
     reason: "invalid_phone",
     environment: null,
     isWhole: true,
     isEmpty: false,
+    digest: "its bytes",
     ...more,
   };
 }
@@ -102,7 +106,7 @@ describe("which events a redrive sends", () => {
 
   test("what was redriven before is left out", () => {
     const { events } = gathered([letter(1), letter(2), letter(3)]);
-    const plan = planOf(events, new Set([`${TOPIC}:0:2`]), 10);
+    const plan = planOf(events, after(`${TOPIC}:0:2`), 10);
     assert.deepEqual([ids(plan.events), plan.alreadyRedriven], [["1", "3"], 1]);
   });
 
@@ -110,7 +114,7 @@ describe("which events a redrive sends", () => {
     const first = letter(1);
     const second = letter(8, { origin: first.statusId, redriven: 1 });
     const { events } = gathered([second, first]);
-    assert.deepEqual(ids(planOf(events, new Set([first.statusId]), 10).events), ["8"]);
+    assert.deepEqual(ids(planOf(events, after(first.statusId), 10).events), ["8"]);
     // As with --again, which looks for nothing that was redriven.
     assert.deepEqual(ids(planOf(events, NONE, 10).events), ["8"]);
   });
@@ -124,6 +128,39 @@ describe("which events a redrive sends", () => {
     const plan = planOf(events, NONE, 10);
     assert.deepEqual([ids(plan.events), plan.events[0]?.letter.offset], [["1"], 2]);
     assert.deepEqual(ids(plan.incomplete), ["3"]);
+  });
+
+  test("the bytes of a last round that wasn't kept whole are those of an earlier one", () => {
+    const first = letter(1, { partition: 3, offset: 40, at: 5 });
+    const lost = { origin: first.statusId, isWhole: false, digest: "" };
+    const { events } = gathered([
+      first,
+      letter(8, { ...lost, redriven: 1 }),
+      letter(9, { ...lost, redriven: 2 }),
+    ]);
+    for (const redriven of [NONE, after(first.statusId, `${TOPIC}:0:8`)]) {
+      const plan = planOf(events, redriven, 10);
+      assert.deepEqual(ids(plan.events), ["9"]);
+      const [{ letter: sent } = assert.fail()] = plan.events;
+      assert.deepEqual([sent.partition, sent.offset, sent.redriven, sent.isWhole], [3, 40, 2, true]);
+      assert.deepEqual(plan.incomplete, []);
+    }
+  });
+
+  test("events that had the same offset, since their topic was made anew, are each sent, and once", () => {
+    const day = 86_400_000;
+    const old = letter(1, { at: day, digest: "old" });
+    const young = letter(1, { at: 9 * day, offset: 2, digest: "young" });
+    const again = letter(1, { at: 9 * day, offset: 3, digest: "young", environment: "us-west" });
+    const { events } = gathered([old, young, again]);
+    const sent = (redriven: ReadonlyMap<string, number>) =>
+      planOf(events, redriven, 10).events.map((event) => [event.letter.digest, event.refusals.length]);
+    assert.deepEqual(sent(NONE), [
+      ["old", 1],
+      ["young", 2],
+    ]);
+    assert.deepEqual(sent(new Map([[old.statusId, 2 * day]])), [["young", 2]]);
+    assert.deepEqual(sent(new Map([[old.statusId, 9 * day - 60_000]])), [], "clocks differ by minutes");
   });
 
   test("the limit takes those rejected first and says how many it leaves", () => {
@@ -145,8 +182,8 @@ describe("which events a redrive sends", () => {
         (letters, limit) => {
           const { events } = gathered(letters.map((each, offset) => ({ ...each, offset })));
           // A later round exists only of what was redriven.
-          const redriven = new Set(
-            events.flatMap(({ letter: { statusId, redriven: round } }) =>
+          const redriven = after(
+            ...events.flatMap(({ letter: { statusId, redriven: round } }) =>
               events.some(
                 ({ letter: other }) => other.redriven > round && other.origin === originOf(statusId),
               )
@@ -161,7 +198,7 @@ describe("which events a redrive sends", () => {
             assert.ok(plan.events.length <= limit);
             for (const event of plan.events) {
               sent.push(event.letter.origin);
-              redriven.add(event.letter.statusId);
+              redriven.set(event.letter.statusId, 100);
             }
           }
           assert.deepEqual([...sent].sort(), [...new Set(events.map((event) => event.letter.origin))].sort());

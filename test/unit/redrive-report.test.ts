@@ -19,9 +19,11 @@ function event(offset: number, refusals: Refusal[], more: Partial<Letter> = {}):
     redriven: 0,
     event: { topic: "opt-outs", partition: 0 },
     reason: first?.reason ?? "invalid_phone",
+    detail: `because of ${offset}`,
     environment: first?.environment ?? null,
     isWhole: true,
     isEmpty: false,
+    digest: "its bytes",
     ...more,
   };
   return { letter, at: AT + offset * 1_000, refusals };
@@ -39,16 +41,15 @@ function planned(events: RejectedEvent[], more: Partial<Plan & Gathered> = {}) {
 }
 
 describe("the report of a redrive", () => {
-  const plan = planned([
-    event(1, [west, east]),
-    event(2, [west]),
-    event(3, [invalid], { origin: "opt-outs:0:0", redriven: 1 }),
-  ]);
+  const first = event(1, [west, east]);
+  const second = event(2, [west]);
+  const third = event(3, [invalid], { origin: "opt-outs:0:0", redriven: 1 });
+  const plan = planned([first, second, third]);
 
   test("counts by reason and environment, and names each event", () => {
     const report = redriveReport("opt-outs", plan, {
-      sent: new Set(["opt-outs:0:1", "opt-outs:0:3"]),
-      refused: new Set(["opt-outs:0:2"]),
+      sent: new Set([first.letter, third.letter]),
+      refused: new Set([second.letter]),
       failure: undefined,
     });
     assert.deepEqual(report, {
@@ -72,6 +73,7 @@ describe("the report of a redrive", () => {
           statusId: "opt-outs:0:1",
           origin: "opt-outs:0:1",
           redriven: 0,
+          detail: "because of 1",
           rejectedAt: "2026-03-01T09:00:01.000Z",
           refusals: [west, east],
           sent: true,
@@ -80,6 +82,7 @@ describe("the report of a redrive", () => {
           statusId: "opt-outs:0:2",
           origin: "opt-outs:0:2",
           redriven: 0,
+          detail: "because of 2",
           rejectedAt: "2026-03-01T09:00:02.000Z",
           refusals: [west],
           sent: false,
@@ -88,6 +91,7 @@ describe("the report of a redrive", () => {
           statusId: "opt-outs:0:3",
           origin: "opt-outs:0:0",
           redriven: 1,
+          detail: "because of 3",
           rejectedAt: "2026-03-01T09:00:03.000Z",
           refusals: [invalid],
           sent: true,
@@ -97,7 +101,7 @@ describe("the report of a redrive", () => {
     assert.equal(
       describeSent(report),
       "2 of 3 events sent to opt-outs.\n" +
-        "1 event refused as too large: raise max.message.bytes of opt-outs. opt-outs:0:2\n",
+        "1 event refused by opt-outs: too large (raise its max.message.bytes), or against its other settings (a compacted topic takes none without a key). opt-outs:0:2\n",
     );
   });
 
@@ -111,10 +115,10 @@ invalid_phone           -                 1
 refused_by_environment  eu-central        1
 refused_by_environment  us-west           2
 
-event         rejected at               redriven before
-opt-outs:0:1  2026-03-01T09:00:01.000Z                0
-opt-outs:0:2  2026-03-01T09:00:02.000Z                0
-opt-outs:0:3  2026-03-01T09:00:03.000Z                1
+event         rejected at               earlier rounds  because
+opt-outs:0:1  2026-03-01T09:00:01.000Z               0  because of 1
+opt-outs:0:2  2026-03-01T09:00:02.000Z               0  because of 2
+opt-outs:0:3  2026-03-01T09:00:03.000Z               1  because of 3
 
 `,
     );
@@ -160,7 +164,7 @@ opt-outs:0:3  2026-03-01T09:00:03.000Z                1
   });
 
   test("tells how far it came when it ended early", () => {
-    const done = { sent: new Set(["opt-outs:0:1"]), refused: new Set<string>(), failure: undefined };
+    const done = { sent: new Set([first.letter]), refused: new Set<Letter>(), failure: undefined };
     assert.equal(
       describeSent(redriveReport("opt-outs", plan, done)),
       "1 of 3 events sent to opt-outs.\n" +

@@ -158,6 +158,55 @@ describe("a slot", () => {
     );
   });
 
+  test("the schemas of later records are asked for at the same time, so many at most, and each once", async (t) => {
+    const harness = start(t);
+    const ids = Object.fromEntries(Array.from({ length: 200 }, (_, at) => [at, 100 + Math.floor(at / 2)]));
+    const { slot, calls, loads } = slotOver(harness, { ...ids, 7: 0 });
+    t.mock.method(performance, "now", () => 0);
+    const asked = (): SchemaId[] => loads.map(({ id }) => id);
+    const first = await readPatiently(
+      harness,
+      slot.read(messages(200), () => true),
+    );
+    assert.equal(first, 0);
+    assert.deepEqual(calls, ["pause"]);
+    assert.equal(loads.length, 64);
+    assert.equal(new Set(asked()).size, 64);
+    assert.deepEqual(asked().slice(0, 5), [100, 101, 102, 103, 0]);
+    for (const { resolve } of loads) resolve();
+    await settled();
+    assert.deepEqual(calls, ["pause", "resume"]);
+    const rest = messages(200).slice(first);
+    const second = await readPatiently(
+      harness,
+      slot.read(rest, () => true),
+    );
+    assert.equal(second, 126);
+    assert.equal(new Set(asked()).size, 101);
+    assert.equal(loads.length, 101);
+    for (const { resolve } of loads) resolve();
+    await settled();
+    assert.equal(await slot.read(rest.slice(second), () => true), 200 - 126);
+    assert.equal(loads.length, 101);
+  });
+
+  test("the schema of a later record that can't be loaded is asked for again when its turn comes", async (t) => {
+    const harness = start(t);
+    const { slot, loads } = slotOver(harness, { 0: 71, 1: 72 });
+    const read = slot.read(messages(2), () => true);
+    await settled();
+    loads[1]?.reject(new Error("no"));
+    await settled();
+    loads[0]?.resolve();
+    await settled();
+    assert.deepEqual(
+      loads.map(({ id }) => id),
+      [71, 72, 72],
+    );
+    loads[2]?.resolve();
+    assert.equal(await read, 2);
+  });
+
   test("reads no further, and pauses nothing, if the assignment changes while it waits for a schema", async (t) => {
     const harness = start(t);
     const { slot, calls, loads } = slotOver(harness, { 1: 77 });
@@ -187,7 +236,7 @@ describe("a slot", () => {
       await settled();
       clock += 60;
       if (clock > 500) harness.pass(1);
-      else loads.at(-1)?.resolve();
+      else loads[slot.partition.position ?? 0]?.resolve();
       await settled();
     }
     await read;

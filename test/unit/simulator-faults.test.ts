@@ -280,6 +280,19 @@ describe("simulator: faults", () => {
     assert.deepEqual(await response.json(), { success: true, entriesProcessed: 0, duplicateCount: 3 });
   });
 
+  test("rejectPhones that aren't E.164 would never match, so they are refused", async (t) => {
+    const simulator = await startSimulator(t);
+    for (const phone of ["(212) 555-0123", "12125550123", "+0123456789", ""]) {
+      const response = await fetch(`${simulator.url}/_sim/${NAME}/faults`, {
+        method: "PUT",
+        body: JSON.stringify({ rejectPhones: [phoneOf(0), phone] }),
+      });
+      assert.equal(response.status, 400);
+      assert.match(String((await jsonOf(response)).message), /rejectPhones: 1: must be E\.164, such as "\+1/);
+    }
+    assert.deepEqual(simulator.faults(NAME).rejectPhones, []);
+  });
+
   test("setting faults replaces the whole set", async (t) => {
     const simulator = await startSimulator(t);
     simulator.setFaults(NAME, { latencyMs: 5, tokenTtlSeconds: 60 });

@@ -1,6 +1,6 @@
 import { failed, notChecked, type Observation, ok, warning } from "../../check/finding.ts";
-import { isSuccess } from "./answers.ts";
-import type { HttpSend } from "./dialect.ts";
+import { isSuccess, jsonOf } from "./answers.ts";
+import type { HttpResponse, HttpSend } from "./dialect.ts";
 
 export interface AuthorizedRequest {
   url: string;
@@ -30,7 +30,7 @@ export async function checkWithoutEntries(
   if ([400, 411, 415, 422].includes(status)) {
     return ok(CHECK, `takes the token, and misses the entries that weren't sent (${status}); none was added`);
   }
-  if (isSuccess(response)) return ok(CHECK, `takes the token (${status}); none was added`);
+  if (isSuccess(response)) return judgeSuccess(response);
   if (status === 429) {
     const detail = "takes no request now (429): something else uses up this tenant's quota";
     return warning(CHECK, detail, "Lower requestsPerSecond of this environment by what others need.");
@@ -43,5 +43,19 @@ export async function checkWithoutEntries(
     CHECK,
     `it answers ${status}: entries aren't taken at that address`,
     "Check baseUrl and dialect of this environment.",
+  );
+}
+
+/** Pages for people, to sign in or of a proxy, are sent with a 200 too; the API answers with an object. */
+function judgeSuccess(response: HttpResponse): Observation {
+  const { status } = response;
+  const answer = jsonOf(response);
+  if (typeof answer === "object" && answer !== null && !Array.isArray(answer)) {
+    return ok(CHECK, `takes the token (${status}); none was added`);
+  }
+  return notChecked(
+    CHECK,
+    `it answers ${status}, but not as the API does: something else may be at that address`,
+    "Check baseUrl and dialect of this environment, and proxies on the way to it.",
   );
 }
