@@ -58,6 +58,9 @@ const addFile = (
 ): { package?: string | undefined; imports?: string[] | undefined } =>
   BASE64.test(schema) ? addDescriptor(root, schema) : protobuf.parse(schema, root);
 
+/** What isn't UTF-8 becomes characters that no phone has. */
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
 /** Of field 1, the lowest, as a varint. */
 const LEAST_TAG = 8;
 /** Messages within messages; none is nested as deep. */
@@ -93,7 +96,10 @@ function readPlace(payload: Buffer): { path: number[]; length: number } | undefi
  */
 function read(type: protobuf.Type, payload: Buffer): Record<string, unknown> {
   // Not the reader that protobufjs takes for a Buffer: it gives what is left of a text cut short, maybe another's phone.
-  const message = type.decode(new protobuf.Reader(payload));
+  const reader = new protobuf.Reader(payload);
+  // Its own way with what isn't UTF-8 makes digits of bytes that are none.
+  reader.string = () => utf8.decode(reader.bytes());
+  const message = type.decode(reader);
   const plain = type.toObject(message, { longs: String, enums: String });
   for (const field of type.fieldsArray) {
     const sent: unknown = plain[field.name];

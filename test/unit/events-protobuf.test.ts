@@ -277,6 +277,31 @@ test("a file without a message, or that isn't one, can't be compiled", () => {
   }
 });
 
+test("bytes that aren't UTF-8 are no digits, however they might be read", () => {
+  // An overlong 2 (0xC0 0xB2) before 125550123, as some decoders take it.
+  const overlong = Buffer.concat([Buffer.from([10, 11, 0xc0, 0xb2]), Buffer.from("125550123")]);
+  assert.equal(outcome(decodeWith(FILE, Buffer.concat([place(0), overlong]))), "invalid_phone");
+});
+
+/** The number that a varint from `start` to `end` holds; undefined if there is none. It may be longer than need be. */
+function varintAt(bytes: Buffer, start: number, end: number): number | undefined {
+  const parts = [...bytes.subarray(start, end)];
+  const isOne = parts.every((byte, index) => byte >= 0x80 === index < parts.length - 1);
+  return isOne ? parts.reduce((sum, byte, index) => sum + (byte & 0x7f) * 128 ** index, 0) : undefined;
+}
+
+/** Whether the text is there with its length before it. */
+function isWrittenIn(bytes: Buffer, text: string): boolean {
+  const content = Buffer.from(text);
+  for (let at = bytes.indexOf(content); at >= 0; at = bytes.indexOf(content, at + 1)) {
+    for (let start = at - 1; start >= Math.max(0, at - 10); start--) {
+      if (varintAt(bytes, start, at) === content.length) return true;
+    }
+    if (at >= bytes.length) return false;
+  }
+  return false;
+}
+
 test("no bytes are read as a phone that isn't in them, or make more than an error", () => {
   const decode = compileProtobuf(FILE, []);
   const anyBytes = fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes));
@@ -309,10 +334,9 @@ test("no bytes are read as a phone that isn't in them, or make more than an erro
       // What isn't UTF-8 becomes characters that no phone has.
       if (given.includes("\ufffd")) return;
       phones += 1;
-      const written = Buffer.from(protobuf.Writer.create().string(given).finish());
-      assert.ok(bytes.includes(written), `${given} in ${bytes.toString("hex")}`);
+      assert.ok(isWrittenIn(bytes, given), `${given} in ${bytes.toString("hex")}`);
     }),
-    { numRuns: 2_000 },
+    { numRuns: 2_000, examples: [[Buffer.from([8, 3, 128, 0, 0])]] },
   );
   assert.ok(phones > 50, `${phones} phones read`);
 });
