@@ -21,6 +21,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   lint: async () => (await import("./commands/lint.ts")).lintCommand(),
   trace: async () => (await import("./commands/trace.ts")).traceCommand(),
   ledger: async () => (await import("./commands/ledger.ts")).ledgerCommand(),
+  evidence: async () => (await import("./commands/evidence.ts")).evidenceCommand(),
   redrive: async () => (await import("./commands/redrive.ts")).redriveCommand(),
 };
 

@@ -108,7 +108,8 @@ async function choosePartitions(
   return "key";
 }
 
-async function decodeStatus(
+/** What a record of the status topic says, or why it can't be read. */
+export async function decodeStatus(
   message: KafkaMessage,
   schemas: Schemas,
 ): Promise<FoundStatus | { detail: string }> {
@@ -128,7 +129,7 @@ async function decodeStatus(
 }
 
 /** A record that a crash repeated may know less of what was acknowledged before it, and more of what came after. */
-function withDetailsOf(first: FoundStatus, repeated: FoundStatus): FoundStatus {
+export function withDetailsOf(first: FoundStatus, repeated: FoundStatus): FoundStatus {
   const better = (result: EnvironmentResult): EnvironmentResult =>
     result.acknowledgedAt === null
       ? (repeated.environments.find(({ name }) => name === result.name) ?? result)

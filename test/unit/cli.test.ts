@@ -69,6 +69,17 @@ const COMMANDS: Record<string, RegExp[]> = {
     /Exit codes/,
   ],
   redrive: [/--reason <code>/, /--dry-run/, /--json/, /refused_by_environment/, /--since 2h/, /Exit code/],
+  evidence: [
+    /--from <time>/,
+    /--to <time>/,
+    /--format <format>/,
+    /--reveal/,
+    /--output <file>/,
+    /was received/,
+    /timeToHonourSeconds/,
+    /apostrophe/,
+    /Exit code/,
+  ],
   lint: [/\[file\]/, /--default-region <code>/, /--json/, /Exit code/],
 };
 
