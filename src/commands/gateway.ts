@@ -3,7 +3,7 @@ import { Command } from "commander";
 import type { Admin } from "kafkajs";
 import { rereadable } from "../config/reread.ts";
 import type { Config } from "../config/schema.ts";
-import type { OptoutError } from "../errors.ts";
+import { OptoutError } from "../errors.ts";
 import { createGateway } from "../gateway/gateway.ts";
 import { closeKafka, createKafka } from "../kafka/client.ts";
 import { explainKafkaError } from "../kafka/errors.ts";
@@ -69,6 +69,8 @@ async function runGateway(config: Config, logger: Logger): Promise<void> {
     logger,
     apiKeys: rereadable(config, ["gateway", "apiKeys"], logger),
     checkKafka: async () => {
+      // Topics may be seen before the producer is there, and then the first callers would be turned away.
+      if (connecting) throw new OptoutError("kafka_unreachable", "The gateway is still connecting to Kafka.");
       await requireTopics(admin, config, ["events"]);
     },
   });
