@@ -6,6 +6,7 @@ import { type BrokerLink, openBroker } from "../kafka/broker-link.ts";
 import { explainKafkaError, kafkaErrorType } from "../kafka/errors.ts";
 import type { ClusterView } from "../kafka/questions.ts";
 import type { TopicRole } from "../kafka/topics.ts";
+import { within } from "../within.ts";
 import {
   about,
   type Finding,
@@ -18,7 +19,6 @@ import {
 } from "./finding.ts";
 import { type GroupFacts, judgeBrokerSettings, judgeGroup } from "./group.ts";
 import { judgeTopic } from "./topics.ts";
-import { within } from "./within.ts";
 
 type KafkaParts = Pick<Config, "kafka" | "topics" | "environments">;
 type Reached = { address: string; link: BrokerLink; view: ClusterView };

@@ -1,6 +1,6 @@
-import { once } from "node:events";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { createSimulator } from "../simulator/index.ts";
+import { stopSignal } from "./lifecycle.ts";
 
 interface SimulatorCommandOptions {
   port: number;
@@ -93,14 +93,6 @@ Look inside, break it, start over:
   curl -X PUT ${url}/_sim/${first.name}/faults -d '{"latencyMs":200,"errorRate":0.1,"dropAfterApply":0.05}'
   curl -X DELETE ${url}/_sim
 `;
-};
-
-/** Resolves at the first SIGINT or SIGTERM, and takes its listeners back. */
-const stopSignal = async (): Promise<void> => {
-  const done = new AbortController();
-  const { signal } = done;
-  await Promise.race([once(process, "SIGINT", { signal }), once(process, "SIGTERM", { signal })]);
-  done.abort();
 };
 
 /** `optout-relay simulator`: a local CXone until a signal stops it. */

@@ -1,6 +1,7 @@
 import type { Admin, Kafka } from "kafkajs";
 import { decodeLedger, type LedgerBatch, ledgerUsedRatio } from "../batching/ledger.ts";
 import type { Config } from "../config/schema.ts";
+import { readCommitted } from "../kafka/committed.ts";
 import { highWatermarks } from "../kafka/topic-reader.ts";
 
 /** What the consumer group has committed for a partition of the events topic, and where that is in it. */
@@ -30,15 +31,14 @@ export async function readLedgers(
   { kafka: { groupId, brokers }, topics, environments }: Pick<Config, "kafka" | "topics" | "environments">,
 ): Promise<PartitionLedger[]> {
   const highs = await highWatermarks({ kafka, brokers, topic: topics.events });
-  const [committed] = await admin.fetchOffsets({ groupId, topics: [topics.events] });
-  const commits = new Map(committed?.partitions.map((commit) => [commit.partition, commit]));
+  const commits = await readCommitted(admin, { groupId, topic: topics.events });
   // After the commits, so that an end is never before its committed offset.
   const bounds = await readableBounds(admin, topics.events, highs);
   const names = environments.map(({ name }) => name);
   return bounds
     .map(({ partition, ...bounds }) => {
-      const { offset = "-1", metadata = null } = commits.get(partition) ?? {};
-      return { partition, ...bounds, ...ledgerOf(Number(offset), metadata, names) };
+      const { offset = -1, metadata = null } = commits.get(partition) ?? {};
+      return { partition, ...bounds, ...ledgerOf(offset, metadata, names) };
     })
     .sort((a, b) => a.partition - b.partition);
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Kafka, type Message, Partitioners, type TopicMessages } from "kafkajs";
 import { backoff } from "../delivery/retry.ts";
 import { OptoutError } from "../errors.ts";
+import { within } from "../within.ts";
 
 export type { Message, TopicMessages } from "kafkajs";
 
@@ -63,10 +64,23 @@ export function createRecordProducer(kafka: Kafka): RecordProducer {
 
   return {
     connect: () => producer.connect(),
-    send: (records) => within(sendAll(records), SEND_TIMEOUT_MS, "Kafka has not acknowledged records"),
-    disconnect: () => within(producer.disconnect(), DISCONNECT_TIMEOUT_MS, "Kafka connections did not close"),
+    send: (records) =>
+      within(
+        SEND_TIMEOUT_MS,
+        sendAll(records),
+        tooLate("Kafka has not acknowledged records", SEND_TIMEOUT_MS),
+      ),
+    disconnect: () =>
+      within(
+        DISCONNECT_TIMEOUT_MS,
+        producer.disconnect(),
+        tooLate("Kafka connections did not close", DISCONNECT_TIMEOUT_MS),
+      ),
   };
 }
+
+const tooLate = (what: string, timeout: number) => () =>
+  new OptoutError("kafka_unreachable", `${what} within ${timeout / 1_000} s.`);
 
 /** With no retries allowed, kafkajs ends so what it would have retried, and otherwise what is final. */
 const isWorthAnotherTry = (error: unknown): boolean =>
@@ -101,19 +115,4 @@ function sizeOf({ key, value, headers = {} }: Message): number {
     (sum, part) => sum + (part === null || part === undefined ? 0 : Buffer.byteLength(part)),
     RECORD_OVERHEAD_BYTES,
   );
-}
-
-async function within<T>(work: Promise<T>, timeout: number, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new OptoutError("kafka_unreachable", `${what} within ${timeout / 1_000} s.`)),
-      timeout,
-    );
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

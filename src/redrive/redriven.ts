@@ -1,4 +1,5 @@
 import type { Admin } from "kafkajs";
+import { readCommitted } from "../kafka/committed.ts";
 import { readTopic, type TopicReadOptions } from "../kafka/topic-reader.ts";
 import type { RedriveContext } from "./context.ts";
 import { readRedriven } from "./headers.ts";
@@ -37,21 +38,11 @@ export async function findRedriven(
     }
   };
   // In this order: what is settled meanwhile is seen twice, and nothing is missed.
-  const offsets = await committedOffsets(admin, { groupId: config.kafka.groupId, topic: topics.events });
-  await look(topics.events, { offsets });
+  const commits = await readCommitted(admin, { groupId: config.kafka.groupId, topic: topics.events });
+  const offsets = [...commits].flatMap(([partition, { offset }]) =>
+    offset >= 0 ? [[partition, offset] as const] : [],
+  );
+  await look(topics.events, { offsets: new Map(offsets) });
   await look(topics.status, { time: Math.max(0, since - CLOCK_SKEW_MS) });
   return found;
-}
-
-/** Only partitions that have one. */
-async function committedOffsets(
-  admin: Admin,
-  { groupId, topic }: { groupId: string; topic: string },
-): Promise<Map<number, number>> {
-  const [committed] = await admin.fetchOffsets({ groupId, topics: [topic] });
-  return new Map(
-    (committed?.partitions ?? [])
-      .map(({ partition, offset }) => [partition, Number(offset)] as const)
-      .filter(([, offset]) => offset >= 0),
-  );
 }

@@ -3,6 +3,7 @@ import type { Admin } from "kafkajs";
 import { decodeLedger, type LedgerBatch, UNKNOWN_DIGEST } from "../batching/ledger.ts";
 import { backoff } from "../delivery/retry.ts";
 import { messageOf } from "../errors.ts";
+import { type Commit, readCommitted } from "../kafka/committed.ts";
 import type { GroupConsumer, GroupHandlers } from "../kafka/consumer.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Lease } from "./lease.ts";
@@ -101,16 +102,6 @@ export function createAssignment(options: AssignmentOptions): Assignment {
       ]),
     );
 
-  const readCommitted = async (): Promise<Map<number, { offset: number; metadata: string | null }>> => {
-    const [committed] = await admin.fetchOffsets({ groupId: options.groupId, topics: [topic] });
-    return new Map(
-      (committed?.partitions ?? []).map(({ partition, offset, metadata }) => [
-        partition,
-        { offset: Number(offset), metadata },
-      ]),
-    );
-  };
-
   /** Retries while the epoch lasts; undefined once it is over. */
   const persistently = async <T>(
     what: string,
@@ -134,7 +125,10 @@ export function createAssignment(options: AssignmentOptions): Assignment {
     const read = await persistently("reading committed offsets", signal, async () => {
       // A commit of the epoch before may still be on its way, and would be missed.
       await options.commitsIdle();
-      const [committed, watermarks] = await Promise.all([readCommitted(), readWatermarks()]);
+      const [committed, watermarks] = await Promise.all([
+        readCommitted(admin, { groupId: options.groupId, topic }),
+        readWatermarks(),
+      ]);
       // An answer that lacks a partition says nothing of it; to start at its beginning would be a guess.
       const absent = partitions.find((each) => !committed.has(each) || !watermarks.has(each));
       if (absent !== undefined) throw new Error(`the brokers don't know partition ${absent} yet`);
@@ -165,7 +159,7 @@ export function createAssignment(options: AssignmentOptions): Assignment {
 
   const restartOf = (
     partition: number,
-    committed: { offset: number; metadata: string | null } | undefined,
+    committed: Commit | undefined,
     { low, high }: Watermarks,
   ): Restart => {
     // A group without a committed offset starts at the beginning: an opt-out is never too old to be honoured.
