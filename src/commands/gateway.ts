@@ -10,6 +10,7 @@ import { explainKafkaError } from "../kafka/errors.ts";
 import { createRecordProducer, type RecordProducer } from "../kafka/producer.ts";
 import { requireTopics } from "../kafka/topics.ts";
 import { createLogger, type Logger } from "../observability/logger.ts";
+import { startTracing } from "../observability/trace-export.ts";
 import { stopSignal } from "./lifecycle.ts";
 import { type ConfigOption, configFrom, withConfigOption } from "./options.ts";
 
@@ -41,6 +42,9 @@ not) and /metrics. The keys under "gateway" of the configuration:
     trustedProxies: []       # whose X-Forwarded-For is believed: 10.0.0.0/8
     cors: {origins: []}      # https://www.example.com: its scripts may call
 
+Traces are exported as the relay does it (optout-relay relay --help), and a
+caller's traceparent goes on with the opt-out.
+
 SIGTERM or SIGINT finishes what is under way, then ends it (exit code 0); a
 second one ends it at once. Exit codes: 1 failed, 2 wrong usage.
 `;
@@ -56,6 +60,7 @@ export const gatewayCommand = (): Command =>
     });
 
 async function runGateway(config: Config, logger: Logger): Promise<void> {
+  const traces = startTracing("optout-gateway", logger);
   const kafka = createKafka(config.kafka, logger, rereadable(config, ["kafka", "sasl"], logger));
   const admin = kafka.admin();
   const producer = createRecordProducer(kafka);
@@ -86,6 +91,7 @@ async function runGateway(config: Config, logger: Logger): Promise<void> {
     await gateway.close();
     await Promise.allSettled([producer.disconnect(), admin.disconnect()]);
     closeKafka(kafka);
+    await traces.stop();
   }
   logger.info("stopped");
   // kafkajs would sleep out the retries of a connection before the process could end.

@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { createLogger } from "../observability/logger.ts";
 import { startObservabilityServer } from "../observability/server.ts";
+import { startTracing } from "../observability/trace-export.ts";
 import { createRelay } from "../relay/relay.ts";
 import { VERSION } from "../version.ts";
 import { stopSignal } from "./lifecycle.ts";
@@ -26,7 +27,7 @@ All its sections:
   environments    where to send: dialect, auth, requestsPerSecond, retry
   server          host, port and adminToken of what is below
   gateway         host, port, apiKeys and limits: optout-relay gateway --help
-  logging         level, format (json or text)
+  logging         level, format (json or text), phoneHashSecret
 
 All keys: schemas/config.schema.json. A variable sets any of them: OPTOUT_, then
 the key in upper snake case, "__" between levels and a number for a list's item:
@@ -58,6 +59,18 @@ With server.adminToken both take "Authorization: Bearer <token>". Without it
 callers on this machine need none, and if server.host isn't a loopback address,
 nobody can pause.
 
+Traces go to an OpenTelemetry collector if one is named in OpenTelemetry's own
+variables, over OTLP with http/protobuf:
+
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318
+  OTEL_TRACES_SAMPLER=traceidratio OTEL_TRACES_SAMPLER_ARG=0.1
+
+Each batch has a span with links to the traceparent headers of its events, and
+one within it for each request; environments and status records get its
+traceparent. Log lines have trace_id and span_id then. At level debug there is a
+line for each batch, request and event, with its phone masked and hashed
+(phoneHash: HMAC-SHA-256 with logging.phoneHashSecret; trace shows a number's).
+
 SIGTERM or Ctrl-C ends it in order, within half a minute: requests under way
 are finished, offsets committed, the group left. A second one, or kill -9, ends
 it at once and loses nothing: the next process sends what wasn't acknowledged
@@ -75,6 +88,7 @@ export const relayCommand = (): Command =>
     .action(async (options: ConfigOption) => {
       const config = configFrom(options);
       const logger = createLogger(config.logging);
+      const traces = startTracing("optout-relay", logger);
       const relay = createRelay(config, { logger, version: VERSION });
       const stopped = stopSignal();
       const server = await startObservabilityServer(relay, config.server);
@@ -92,6 +106,7 @@ export const relayCommand = (): Command =>
       } finally {
         await relay.stop();
         await server.close();
+        await traces.stop();
       }
       logger.info("stopped");
       // kafkajs would sleep out the retries of a connection before the process could end.

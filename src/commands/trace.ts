@@ -5,6 +5,7 @@ import { trace } from "../inspect/trace.ts";
 import { describeTrace } from "../inspect/trace-report.ts";
 import { closeKafka, createKafka } from "../kafka/client.ts";
 import { silentLogger } from "../observability/logger.ts";
+import { createPhoneMask } from "../observability/phone-mask.ts";
 import { maskPhone, normalizePhone } from "../phone/normalize.ts";
 import { createCounter } from "./counter.ts";
 import { parseMoment } from "./moment.ts";
@@ -63,7 +64,8 @@ acknowledgedAt}]}], environments: [{name, accepted, rejected, pending, unknown,
 acceptedBy}], read: {status, pending, problem}}. acceptedBy is when the
 environment is known to have accepted the first; problem says why not all could
 be read, else null; behindTransaction in status and pending, [{partition,
-records}], what an open transaction keeps from being read yet.
+records}], what an open transaction keeps from being read yet. phoneHash is that
+of the relay's log lines; null unless logging.phoneHashSecret is configured.
 
 Exit code: 0 it was looked up, also if nothing is known; 1 it could not be, or
 not all; 2 wrong usage.
@@ -79,6 +81,10 @@ function phoneFrom(text: string, { region }: TraceOptions, { normalization }: Co
   );
 }
 
+/** As the relay's log lines have it; empty if each relay makes up a key of its own. */
+const phoneHash = (phone: string, { logging: { phoneHashSecret } }: Config): string =>
+  phoneHashSecret === undefined ? "" : createPhoneMask(phoneHashSecret)(phone).phoneHash;
+
 async function runTrace(phone: string, options: TraceOptions, config: Config): Promise<void> {
   const { since, allPartitions = false, json } = options;
   const counter = createCounter(process.stderr);
@@ -87,7 +93,9 @@ async function runTrace(phone: string, options: TraceOptions, config: Config): P
   try {
     const found = await trace({ phone, since, allPartitions }, { kafka, config, progress: counter.count });
     counter.clear();
-    process.stdout.write(json ? `${JSON.stringify(found)}\n` : describeTrace(found));
+    const hash = phoneHash(phone, config);
+    const report = () => `${describeTrace(found)}${hash && `\nIn the relay's log: phoneHash ${hash}\n`}`;
+    process.stdout.write(json ? `${JSON.stringify({ ...found, phoneHash: hash || null })}\n` : report());
     if (found.read.problem !== null) process.exitCode = 1;
   } finally {
     counter.clear();

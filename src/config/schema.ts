@@ -231,6 +231,11 @@ export const configSchemaFor = <Definition extends DialectDefinition>(definition
       .strictObject({
         level: oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
         format: oneOf(["json", "text"]).default("json"),
+        phoneHashSecret: secret()
+          .exactOptional()
+          .describe(
+            "Key of the hash by which lines about one phone are found: HMAC-SHA-256 of its E.164 form, 16 hex digits. Absent: a key that the process makes up.",
+          ),
       })
       .prefault({}),
   });

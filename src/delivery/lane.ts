@@ -1,6 +1,9 @@
+import { ROOT_CONTEXT, type Span } from "@opentelemetry/api";
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
+import { exemplarOf, type TraceIds, traceIds } from "../observability/tracing.ts";
 import { createAnswerTable } from "./answer-table.ts";
+import { startAttemptSpan } from "./attempt-span.ts";
 import { createBacklog } from "./backlog.ts";
 import type { ClosedReason } from "./circuit.ts";
 import type { Answer, Dialect, EntryOutcome, HttpSend } from "./dialects/dialect.ts";
@@ -23,7 +26,8 @@ export type AttemptOutcome =
   | "error";
 
 export interface LaneEvents {
-  onAttempt(outcome: AttemptOutcome, seconds: number): void;
+  /** `exemplar`: of its span, if that is kept. */
+  onAttempt(outcome: AttemptOutcome, seconds: number, exemplar?: TraceIds): void;
   /** Seconds that an attempt waited for the rate limit. */
   onRateWait(seconds: number): void;
   /** What must not happen: an answer couldn't be dealt with. Only a restart puts that right. */
@@ -166,19 +170,31 @@ export function createLane(options: LaneOptions): Lane {
     part.attempts++;
     const startedAt = now();
     flight.sentAt = startedAt;
+    const attempted = spanOf(part);
+    const send = attempted.sending(options.send);
     let answer: Answer | undefined;
+    let error: string | undefined;
     try {
-      answer = await dialect.submit(options.send, { ...part.slice, token: token.value }, signal);
-    } catch (error) {
-      if (signal.aborted) return;
-      logger.debug({ environment: name, error: messageOf(error) }, "no answer from the environment");
+      answer = await dialect.submit(send, { ...part.slice, token: token.value }, signal);
+    } catch (failure) {
+      error = messageOf(failure);
     }
-    if (signal.aborted) return;
-    // Entries may be refused without a request.
+    if (signal.aborted) {
+      attempted.end("aborted");
+      return;
+    }
+    // Entries may be refused without a request; then its span is left alone, and so nobody gets to see it.
     const wasSent = answer?.httpStatus !== null;
     if (wasSent) {
       throttle.observe(flight, answer);
-      events.onAttempt(answer?.verdict.kind ?? "error", (now() - startedAt) / 1000);
+      const outcome = answer?.verdict.kind ?? "error";
+      const seconds = (now() - startedAt) / 1000;
+      events.onAttempt(outcome, seconds, exemplarOf(attempted.span));
+      attempted.end(outcome, answer?.httpStatus);
+      logger.debug(
+        { ...linesOf(part, attempted.span), outcome, httpStatus: answer?.httpStatus, seconds, error },
+        "attempt",
+      );
     }
     if (answer === undefined) {
       gate.failed("unavailable");
@@ -192,6 +208,21 @@ export function createLane(options: LaneOptions): Lane {
       }
     }
   }
+
+  const spanOf = ({ job, slice, attempts }: Part) =>
+    startAttemptSpan({
+      environment: name,
+      parent: job.trace?.context ?? ROOT_CONTEXT,
+      entries: slice.entries.length,
+      attempt: attempts,
+    });
+
+  const linesOf = ({ job, attempts }: Part, span: Span) => ({
+    environment: name,
+    ...job.trace?.ids,
+    ...traceIds(span),
+    attempt: attempts,
+  });
 
   function onGivenUp({ part, sentAt }: Flight): void {
     if (sentAt !== undefined) events.onAttempt("error", (now() - sentAt) / 1000);

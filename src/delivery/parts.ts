@@ -1,3 +1,4 @@
+import type { Context } from "@opentelemetry/api";
 import { type Batch, type BatchScope, type Slice, sliceOf } from "../batching/batch.ts";
 import {
   cutToSize,
@@ -23,10 +24,19 @@ export interface PartOutcome extends EntryRange {
   attempts: number;
 }
 
+/** How a batch's requests are told apart from others' in traces and logs. */
+export interface DeliveryTrace {
+  /** What the spans of its requests are children in. */
+  readonly context: Context;
+  /** Fields of log lines about it. */
+  readonly ids: Readonly<Record<string, string>>;
+}
+
 /** A batch to be delivered to one environment. */
 export interface Delivery {
   scope: BatchScope;
   batch: Batch;
+  trace?: DeliveryTrace | undefined;
   /** How far the environment is with it, as the ledger has it. */
   split: Split;
   /**

@@ -2,6 +2,7 @@ import type { FastifyInstance } from "fastify";
 import type { Config } from "../config/schema.ts";
 import { OptoutError, whyNotListening } from "../errors.ts";
 import type { RecordProducer } from "../kafka/producer.ts";
+import { createExposer } from "../observability/exposition.ts";
 import type { Logger } from "../observability/logger.ts";
 import { readPackageFile } from "../package-files.ts";
 import { createKeyring } from "./auth.ts";
@@ -114,13 +115,15 @@ interface Operations {
 }
 
 function addOperations(app: FastifyInstance, { metrics: { registry }, readiness }: Operations): void {
+  const expose = createExposer(registry);
   const description = readPackageFile("schemas/gateway.openapi.json");
   app.get("/openapi.json", async (_request, reply) =>
     reply.header("content-type", "application/json; charset=utf-8").send(description),
   );
-  app.get("/metrics", async (_request, reply) =>
-    reply.header("content-type", registry.contentType).send(await registry.metrics()),
-  );
+  app.get("/metrics", async (request, reply) => {
+    const { contentType, body } = await expose(request.headers.accept);
+    return reply.header("content-type", contentType).header("vary", "accept").send(body);
+  });
   app.get("/livez", async () => ({ status: "ok" }));
   app.get("/readyz", async (_request, reply) => {
     const reason = await readiness();

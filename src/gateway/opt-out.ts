@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Context } from "@opentelemetry/api";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Config } from "../config/schema.ts";
 import { retryAfter } from "./answers.ts";
@@ -9,6 +10,7 @@ import { OPT_OUT, type Refuse } from "./http.ts";
 import { createIntake, type Intake } from "./intake.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import type { Repeats } from "./repeats.ts";
+import { createRequestSpans } from "./request-span.ts";
 import type { Delivery, Sender } from "./sender.ts";
 
 const KAFKA_RETRY_MS = 5_000;
@@ -31,13 +33,16 @@ export function addOptOut(app: FastifyInstance, options: OptOutOptions): void {
   const intake = createIntake(config.normalization);
   const take = createTaking(options);
   const admit = createAdmission(options, cors);
+  const spans = createRequestSpans(OPT_OUT);
 
   app.post(OPT_OUT, {
     // Before the body is read: a stranger's bytes are not worth it.
     onRequest: async (request, reply) => {
+      spans.start(request);
       void reply.headers(cors.headersFor(request.headers.origin));
       return admit(request, reply);
     },
+    onResponse: async (request, reply) => spans.end(request, reply),
     handler: async (request, reply) => {
       const body =
         request.body instanceof URLSearchParams || Buffer.isBuffer(request.body)
@@ -48,7 +53,8 @@ export function addOptOut(app: FastifyInstance, options: OptOutOptions): void {
       if (!taken.ok) return refuse(reply, taken.reason, taken.detail);
       // Two callers may have the same idea of a key; what they mean by it is theirs.
       const scope = keys.find(request.headers) ?? "";
-      return take(reply, taken, key === undefined ? undefined : hash(`${scope} ${taken.eventId}`));
+      const id = key === undefined ? undefined : hash(`${scope} ${taken.eventId}`);
+      return take(reply, taken, { id, trace: spans.contextOf(request) });
     },
   });
   if (config.gateway.cors.origins.length === 0) return;
@@ -90,6 +96,11 @@ function createAdmission({ keys, limits, refuse }: OptOutOptions, cors: Cors) {
 
 type Taken = Extract<Intake, { ok: true }>;
 
+interface Request {
+  id: string | undefined;
+  trace: Context;
+}
+
 /**
  * Puts an opt-out on the topic and answers. `id` stands for the caller's Idempotency-Key; what is answered to a repeat of
  * it is that of draft-ietf-httpapi-idempotency-key-header: 409 while the first is being answered, 422 if it was for
@@ -97,7 +108,7 @@ type Taken = Extract<Intake, { ok: true }>;
  * its way, or sends it anew if that has failed: nothing but Kafka's acknowledgement is ever answered with 202.
  */
 function createTaking({ sender, repeats, metrics, refuse }: OptOutOptions) {
-  return async (reply: FastifyReply, taken: Taken, id: string | undefined): Promise<FastifyReply> => {
+  return async (reply: FastifyReply, taken: Taken, { id, trace }: Request): Promise<FastifyReply> => {
     const { phone, eventId, message } = taken;
     const queued = () => reply.code(202).send({ status: "queued", phone, eventId });
     const known = id === undefined ? undefined : repeats.find(id);
@@ -118,7 +129,7 @@ function createTaking({ sender, repeats, metrics, refuse }: OptOutOptions) {
     }
     let delivery: Delivery | undefined = isSame ? known?.delivery : undefined;
     if (delivery === undefined) {
-      delivery = sender.start(message);
+      delivery = sender.start(message, trace);
       if (delivery !== undefined && id !== undefined) repeats.remember(id, fingerprint, delivery);
     }
     if (delivery !== undefined && (await sender.confirmed(delivery))) return queued();

@@ -1,7 +1,9 @@
+import { type Context, ROOT_CONTEXT, SpanStatusCode } from "@opentelemetry/api";
 import type { Message } from "kafkajs";
 import { explainKafkaError } from "../kafka/errors.ts";
 import type { RecordProducer } from "../kafka/producer.ts";
 import type { Logger } from "../observability/logger.ts";
+import { recordedContext, startSendSpan, traceHeaders } from "../observability/tracing.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 
 export interface SenderOptions {
@@ -27,9 +29,9 @@ export interface Delivery {
 export interface Sender {
   /**
    * Undefined if too many are under way. A record counts as under way until Kafka or the client gives up on it,
-   * however long its caller has gone, so that an outage can't fill the memory.
+   * however long its caller has gone, so that an outage can't fill the memory. Its span is a child in `trace`.
    */
-  start(message: Message): Delivery | undefined;
+  start(message: Message, trace?: Context): Delivery | undefined;
   /** Whether Kafka has the record within `patience`. */
   confirmed(delivery: Delivery): Promise<boolean>;
 }
@@ -48,32 +50,36 @@ export function createSender(options: SenderOptions): Sender {
     failing = true;
   };
 
-  const send = async (message: Message, isAwaited: () => boolean): Promise<boolean> => {
+  const send = async (message: Message, trace: Context, isAwaited: () => boolean): Promise<boolean> => {
+    const span = startSendSpan(topic, trace, 1);
+    const headers = { ...message.headers, ...traceHeaders(recordedContext(span)) };
     const observe = metrics.produceSeconds.startTimer();
     metrics.recordsInFlight.set(++inFlight);
     try {
-      await producer.send([{ topic, messages: [message] }]);
+      await producer.send([{ topic, messages: [{ ...message, headers }] }]);
       observe({ outcome: "acknowledged" });
       succeeded();
       return true;
     } catch (error) {
       observe({ outcome: "failed" });
+      span.setStatus({ code: SpanStatusCode.ERROR });
       // What becomes of a record long given up says nothing of how Kafka is now.
       if (isAwaited()) failed(explainKafkaError(error, { brokers, topic }).message);
       return false;
     } finally {
       metrics.recordsInFlight.set(--inFlight);
+      span.end();
     }
   };
 
   return {
-    start(message) {
+    start(message, trace = ROOT_CONTEXT) {
       if (inFlight >= maxInFlight) {
         failed(`${inFlight} are under way and not acknowledged`);
         return undefined;
       }
       const caller = { waiting: 0 };
-      const acknowledged = send(message, () => caller.waiting > 0);
+      const acknowledged = send(message, trace, () => caller.waiting > 0);
       return Object.assign(caller, { acknowledged });
     },
     async confirmed(delivery) {

@@ -1,6 +1,8 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, type LabelValues, Registry } from "prom-client";
 import { REJECT_REASONS } from "../events/event.ts";
+import { createExposer } from "./exposition.ts";
 import { addGauges, type MetricsSource } from "./gauges.ts";
+import type { TraceIds } from "./tracing.ts";
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const AGES = [0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400, 864_000];
@@ -18,6 +20,17 @@ export function createMetrics(options: { version: string; environments: readonly
     new Counter({ name: `optout_${name}`, help, labelNames, registers });
   const histogram = <L extends string>(name: string, help: string, labelNames: L[], buckets: number[]) =>
     new Histogram({ name: `optout_${name}`, help, labelNames, buckets, registers });
+  /** Its buckets keep the trace of an observation, as an exemplar. */
+  const tracedHistogram = (name: string, help: string, labelNames: string[], buckets: number[]) => {
+    const options = { name: `optout_${name}`, help, labelNames, buckets, enableExemplars: true };
+    // prom-client asks of the constructor's registries that they are OpenMetrics alone.
+    const traced = new Histogram<string>({ ...options, registers: [] });
+    registry.registerMetric(traced);
+    return {
+      observe: (labels: LabelValues<string>, value: number, exemplar?: TraceIds) =>
+        traced.observe({ labels, value, exemplarLabels: { ...exemplar } }),
+    };
+  };
 
   addGauges(registry, () => source);
   new Gauge({
@@ -55,13 +68,13 @@ export function createMetrics(options: { version: string; environments: readonly
       "Requests to an environment, by what came of them.",
       ["environment", "outcome"],
     ),
-    deliverySeconds: histogram(
+    deliverySeconds: tracedHistogram(
       "delivery_seconds",
       "Duration of one request to an environment, without waiting or backoff.",
       ["environment"],
       SECONDS,
     ),
-    endToEndSeconds: histogram(
+    endToEndSeconds: tracedHistogram(
       "end_to_end_seconds",
       "From when the person asked (else when Kafka got the record) to the last environment's acknowledgement.",
       [],
@@ -117,5 +130,5 @@ export function createMetrics(options: { version: string; environments: readonly
     for (const outcome of ["ok", "refused", "failed"])
       metrics.tokenRefreshes.inc({ environment, outcome }, 0);
   }
-  return metrics;
+  return { ...metrics, expose: createExposer(registry) };
 }

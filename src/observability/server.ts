@@ -1,7 +1,7 @@
 import { type FastifyInstance, type FastifyReply, fastify } from "fastify";
-import type { Registry } from "prom-client";
 import type { Config } from "../config/schema.ts";
 import { OptoutError, whyNotListening } from "../errors.ts";
+import type { Exposer } from "./exposition.ts";
 import { createOperatorCheck } from "./operators.ts";
 
 /** `ok`, or why not. */
@@ -11,7 +11,7 @@ export interface ObservedProcess {
   live(): Health;
   ready(): Health;
   state(): unknown;
-  metrics: { registry: Registry };
+  metrics: { expose: Exposer };
   /** Names of the environments that can be paused. */
   environments: readonly string[];
   /** Stops or starts sending to an environment. False if there is none of that name. */
@@ -68,9 +68,9 @@ const refuse = (reply: FastifyReply, status: number, error: string, message: str
   reply.code(status).send({ error, message });
 
 function addViews(app: FastifyInstance, observed: ObservedProcess): void {
-  app.get("/metrics", async (_request, reply) => {
-    void reply.header("content-type", observed.metrics.registry.contentType);
-    return observed.metrics.registry.metrics();
+  app.get("/metrics", async (request, reply) => {
+    const { contentType, body } = await observed.metrics.expose(request.headers.accept);
+    return reply.header("content-type", contentType).header("vary", "accept").send(body);
   });
   for (const [path, check] of [
     ["/livez", observed.live],

@@ -10,10 +10,12 @@ import { explainKafkaError } from "../kafka/errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { type Assignment, type AssignmentOptions, createAssignment } from "./assignment.ts";
+import { abandonSpan, type BatchSpan, startBatchSpan } from "./batch-span.ts";
 import type { Lease } from "./lease.ts";
 import { createPartition } from "./partition.ts";
 import type { ResultPublisher } from "./result-publisher.ts";
 import { pendingBytesOfEach } from "./room.ts";
+import type { SealedBatch } from "./sealed-batch.ts";
 import { createSlot, type Slot } from "./slot.ts";
 
 /** The relay as a member of the consumer group: records in, batches to the lanes, results out, commits. */
@@ -51,6 +53,8 @@ export function createMember(options: MemberOptions): Member {
 
   const makeSlot: AssignmentOptions["createSlot"] = (number, restart, { signal, owned }) => {
     const scope = { clusterId: options.clusterId, topic: topics.events, partition: number };
+    const spans = new Map<SealedBatch, BatchSpan>();
+    signal.addEventListener("abort", () => spans.forEach(abandonSpan), { once: true });
     const partition = createPartition({
       scope,
       environments,
@@ -58,14 +62,28 @@ export function createMember(options: MemberOptions): Member {
       ...restart,
       port: {
         requestCommit: (urgent) => committer.request(urgent),
-        deliver(environment, { batch, splits }, handlers) {
-          lanes[environment]?.deliver({ scope, batch, split: splits[environment] ?? "pending", ...handlers });
+        deliver(environment, sealed, handlers) {
+          const { batch, splits } = sealed;
+          const split = splits[environment] ?? "pending";
+          lanes[environment]?.deliver({ scope, batch, trace: spans.get(sealed), split, ...handlers });
         },
-        publish: (sealed) => results.publish(sealed, signal),
+        async publish(sealed) {
+          await results.publish(sealed, signal, spans.get(sealed));
+          spans.get(sealed)?.span.end();
+          spans.delete(sealed);
+        },
         setPaused: (paused) => slot.setPaused("room", paused),
-        onSealed({ batch }, trigger) {
+        onSealed(sealed, trigger) {
+          const { events, entries } = sealed.batch;
           metrics.batchesSealed.inc({ trigger });
-          metrics.batchEntries.observe(batch.entries.length);
+          metrics.batchEntries.observe(entries.length);
+          if (sealed.settled) return;
+          const span = startBatchSpan(sealed, { scope, groupId: kafkaConfig.groupId, trigger });
+          spans.set(sealed, span);
+          logger.debug(
+            { ...span.ids, trigger, events: events.length, entries: entries.length },
+            "batch sealed",
+          );
         },
       },
       now: () => performance.now(),

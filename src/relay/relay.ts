@@ -11,6 +11,7 @@ import { createRecordProducer } from "../kafka/producer.ts";
 import { requireTopics } from "../kafka/topics.ts";
 import type { Logger } from "../observability/logger.ts";
 import { createMetrics, type Metrics } from "../observability/metrics.ts";
+import { createPhoneMask } from "../observability/phone-mask.ts";
 import type { Health } from "../observability/server.ts";
 import { createRegistry } from "../registry/registry.ts";
 import { createStatusEncoder } from "../results/status.ts";
@@ -97,9 +98,9 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
       logger,
       maySend: () => lease.isHeld && phase === "running",
       events: {
-        onAttempt(outcome, seconds) {
+        onAttempt(outcome, seconds, exemplar) {
           metrics.deliveryAttempts.inc({ ...labels, outcome });
-          metrics.deliverySeconds.observe(labels, seconds);
+          metrics.deliverySeconds.observe(labels, seconds, exemplar);
         },
         onDefect(error) {
           const { name } = environment;
@@ -122,6 +123,8 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
     publisher,
     context: { topics, environments: names, encoder },
     metrics,
+    maskPhone: createPhoneMask(config.logging.phoneHashSecret),
+    logger,
     onFatal: fail,
   });
 

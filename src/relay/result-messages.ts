@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
+import type { SpanContext } from "@opentelemetry/api";
 import { askedAt, type BatchEvent } from "../batching/batch.ts";
 import type { PartOutcome } from "../delivery/lane.ts";
+import { readTraceContext, traceHeaders } from "../observability/tracing.ts";
 import { readRedriven, writeRedriven } from "../redrive/headers.ts";
 import { deadLetterMessage } from "../results/dead-letter.ts";
 import type { EnvironmentResult, StatusEncoder, StatusRecord } from "../results/status.ts";
@@ -16,6 +18,8 @@ export interface ResultContext {
 export type EventOutcome = StatusRecord["outcome"];
 
 export interface BatchResults {
+  /** One for each event, in order. */
+  statuses: StatusRecord[];
   messages: OutgoingMessage[];
   outcomes: Record<EventOutcome, number>;
   rejections: Map<string, number>;
@@ -147,9 +151,28 @@ const answeredAt = ({ outcomes }: SealedBatch): number | undefined => {
   return times.length === 0 ? undefined : Math.max(...times.map((part) => part.answeredAt));
 };
 
-/** Status records and dead letters of an answered batch: exactly one status for each of its events. */
-export function batchResults(sealed: SealedBatch, context: ResultContext, now: number): BatchResults {
+/** Of a status: where its event came from, if it was redriven, and the trace; without one of the relay's, the event's own. */
+function statusHeaders({ record }: BatchEvent, spanContext: SpanContext | undefined) {
+  const redriven = readRedriven(record.headers);
+  const headers = {
+    ...traceHeaders(spanContext ?? readTraceContext(record.headers)),
+    ...(redriven && writeRedriven(redriven)),
+  };
+  return Object.keys(headers).length === 0 ? {} : { headers };
+}
+
+/**
+ * Status records and dead letters of an answered batch: exactly one status for each of its events, with `spanContext` in
+ * its headers.
+ */
+export function batchResults(
+  sealed: SealedBatch,
+  context: ResultContext,
+  now: number,
+  spanContext?: SpanContext,
+): BatchResults {
   const results: BatchResults = {
+    statuses: [],
     messages: [],
     outcomes: { delivered: 0, rejected: 0, partially_delivered: 0 },
     rejections: new Map(),
@@ -158,19 +181,19 @@ export function batchResults(sealed: SealedBatch, context: ResultContext, now: n
   };
   for (const event of sealed.batch.events) {
     const status = statusOf(sealed, event, context, now);
+    results.statuses.push(status);
     results.outcomes[status.outcome]++;
     if (status.reason !== null) {
       results.rejections.set(status.reason, (results.rejections.get(status.reason) ?? 0) + 1);
     }
     if (status.outcome === "delivered") results.deliveredAskedAt.push(askedAt(event));
-    const redriven = readRedriven(event.record.headers);
     results.messages.push({
       topic: context.topics.status,
       message: {
         key: status.phone ?? boundedKey(event.record.key),
         value: context.encoder.encode(status),
         timestamp: String(now),
-        ...(redriven !== undefined && { headers: writeRedriven(redriven) }),
+        ...statusHeaders(event, spanContext),
       },
     });
     results.messages.push(...deadLetters(status, event, context));

@@ -1,13 +1,18 @@
 import { OptoutError } from "../errors.ts";
+import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { PhoneInLogs } from "../observability/phone-mask.ts";
+import { exemplarOf, recordedContext, startSendSpan } from "../observability/tracing.ts";
+import type { StatusRecord } from "../results/status.ts";
+import type { BatchSpan } from "./batch-span.ts";
 import type { Publisher } from "./publisher.ts";
 import { type BatchResults, batchResults, type ResultContext } from "./result-messages.ts";
 import type { SealedBatch } from "./sealed-batch.ts";
 
-/** Publishes what became of an answered batch, and counts it. */
+/** Publishes what became of an answered batch; counts and logs it. */
 export interface ResultPublisher {
   /** Resolves when all of it is published; never, once `signal` is aborted: the partition's next owner publishes. */
-  publish(sealed: SealedBatch, signal: AbortSignal): Promise<void>;
+  publish(sealed: SealedBatch, signal: AbortSignal, trace: BatchSpan | undefined): Promise<void>;
   readonly isPublishing: boolean;
 }
 
@@ -15,17 +20,22 @@ export interface ResultPublisherOptions {
   publisher: Publisher;
   context: ResultContext;
   metrics: Metrics;
+  maskPhone(phone: string): PhoneInLogs;
+  logger: Logger;
   onFatal(error: OptoutError): void;
 }
 
 export function createResultPublisher(options: ResultPublisherOptions): ResultPublisher {
-  const { publisher, context, metrics, onFatal } = options;
+  const { publisher, context, metrics, logger, onFatal } = options;
   let publishing = 0;
 
   /** Without a status its batch can't be settled, so a failure here must not be passed over. */
-  const resultsOf = (sealed: SealedBatch): BatchResults | undefined => {
+  const resultsOf = (
+    sealed: SealedBatch,
+    ...rest: [number, ReturnType<typeof recordedContext>]
+  ): BatchResults | undefined => {
     try {
-      return batchResults(sealed, context, Date.now());
+      return batchResults(sealed, context, ...rest);
     } catch {
       // Not the encoder's words: they may quote the record, and a phone with it.
       onFatal(
@@ -38,28 +48,59 @@ export function createResultPublisher(options: ResultPublisherOptions): ResultPu
     }
   };
 
-  const count = (results: BatchResults): void => {
+  const count = (results: BatchResults, trace: BatchSpan | undefined): void => {
     for (const [outcome, events] of Object.entries(results.outcomes)) {
       metrics.eventsCompleted.inc({ outcome }, events);
     }
     for (const [reason, events] of results.rejections) metrics.eventsRejected.inc({ reason }, events);
+    const exemplar = exemplarOf(trace?.span);
     for (const askedAt of results.deliveredAskedAt) {
-      metrics.endToEndSeconds.observe(Math.max(0, results.answeredAt - askedAt) / 1000);
+      metrics.endToEndSeconds.observe({}, Math.max(0, results.answeredAt - askedAt) / 1000, exemplar);
     }
   };
+
+  const log = ({ statuses }: BatchResults, trace: BatchSpan | undefined): void => {
+    const isDetailed = logger.isLevelEnabled("debug");
+    for (const status of statuses) {
+      const isRefusal = status.phone !== null && status.reason !== null;
+      if (isRefusal) {
+        logger.warn(lineOf(status, trace), "an opt-out was refused for good; it is in the dead-letter topic");
+      } else if (isDetailed) {
+        logger.debug(lineOf(status, trace), "event settled");
+      }
+    }
+  };
+
+  const lineOf = (
+    { phone, outcome, reason, origin, environments }: StatusRecord,
+    trace: BatchSpan | undefined,
+  ) => ({
+    ...trace?.ids,
+    offset: origin.offset,
+    outcome,
+    ...(phone !== null && options.maskPhone(phone)),
+    ...(reason !== null && { reason }),
+    ...(reason !== null &&
+      phone !== null && {
+        refusedBy: environments.filter(({ outcome }) => outcome === "rejected").map(({ name }) => name),
+      }),
+  });
 
   return {
     get isPublishing() {
       return publishing > 0;
     },
-    async publish(sealed, signal) {
-      const results = resultsOf(sealed);
+    async publish(sealed, signal, trace) {
+      const span = trace && startSendSpan(context.topics.status, trace.context, sealed.batch.events.length);
+      const results = resultsOf(sealed, Date.now(), recordedContext(span));
       if (results === undefined) return never();
       publishing++;
       const published = await publisher.publish(results.messages, signal);
       publishing--;
+      span?.end();
       if (!published) return never();
-      count(results);
+      count(results, trace);
+      log(results, trace);
     },
   };
 }

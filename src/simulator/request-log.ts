@@ -10,6 +10,8 @@ export interface RequestRecord {
   path: string;
   /** `Idempotency-Key`. */
   key: string | null;
+  /** Trace context that the client sent along (W3C). */
+  traceparent: string | null;
   /** Hex, of the exact body. null for tokens, whose body is a secret, and where the body was not received. */
   sha256: string | null;
   /** 0: the connection was cut, by whichever side, before the answer. null: not answered yet. */

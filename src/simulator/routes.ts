@@ -57,6 +57,9 @@ const answerToken = (environment: Environment, request: FastifyRequest, read: Gr
       : problem(grant.status, grant.error, grant.message);
   });
 
+const traceparentOf = ({ headers: { traceparent } }: FastifyRequest): string | null =>
+  typeof traceparent === "string" ? traceparent : null;
+
 const entriesRequestOf = (request: WithParams): EntriesRequest => {
   const { authorization, "content-type": contentType } = request.headers;
   const body = bodyOf(request);
@@ -88,6 +91,7 @@ export const environmentRoutes = (
       kind: kinds.get(request.routeOptions.url) ?? "other",
       path: pathOf(request),
       key: keyOf(request),
+      traceparent: traceparentOf(request),
       sha256: null,
       status: null,
       entries: 0,

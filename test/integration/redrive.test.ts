@@ -6,6 +6,7 @@ import { planRedrive } from "../../src/redrive/planning.ts";
 import type { RedriveReport } from "../../src/redrive/report.ts";
 import { sendEvents } from "../../src/redrive/sending.ts";
 import { bareDeadLetter, deadLetterMessage } from "../../src/results/dead-letter.ts";
+import { commandEnv } from "../support/command-env.ts";
 import { readTopic, type TopicRecord } from "../support/kafka.ts";
 import { finished, runCli } from "../support/process.ts";
 import { createScenario, optOut, phoneOf, type Scenario } from "../support/scenario.ts";
@@ -15,20 +16,7 @@ import { assertOnEveryList, assertOneBodyPerKey } from "../support/verify.ts";
 const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 async function run({ config }: Scenario, ...args: string[]) {
-  const env: Record<string, string> = {
-    OPTOUT_KAFKA__BROKERS: config.kafka.brokers.join(","),
-    OPTOUT_KAFKA__GROUP_ID: config.kafka.groupId,
-    OPTOUT_TOPICS__EVENTS: config.topics.events,
-    OPTOUT_TOPICS__STATUS: config.topics.status,
-    OPTOUT_TOPICS__DEAD_LETTER: config.topics.deadLetter,
-  };
-  for (const [index, { name, baseUrl }] of config.environments.entries()) {
-    env[`OPTOUT_ENVIRONMENTS__${index}__NAME`] = name;
-    env[`OPTOUT_ENVIRONMENTS__${index}__BASE_URL`] = baseUrl ?? "";
-    env[`OPTOUT_ENVIRONMENTS__${index}__AUTH__CLIENT_ID`] = "relay";
-    env[`OPTOUT_ENVIRONMENTS__${index}__AUTH__CLIENT_SECRET`] = "relay-secret";
-  }
-  await using cli = runCli(["redrive", ...args], { env });
+  await using cli = runCli(["redrive", ...args], { env: commandEnv(config) });
   const code = await finished(cli);
   return { code, stdout: cli.stdout(), stderr: cli.stderr() };
 }

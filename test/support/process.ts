@@ -20,13 +20,13 @@ export interface CliProcess {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** The product's command line in a process of its own. Whatever OPTOUT_ variables the test has don't reach it. */
+/** The product's command line in a process of its own. Whatever OPTOUT_ and OTEL_ variables the test has don't reach it. */
 export function runCli(
   args: string[],
   options: { env?: Record<string, string>; input?: string } = {},
 ): CliProcess {
   const inherited = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !name.startsWith("OPTOUT_")),
+    Object.entries(process.env).filter(([name]) => !/^(OPTOUT|OTEL)_/.test(name)),
   );
   const child: ChildProcess = spawn(process.execPath, [CLI, ...args], {
     stdio: ["pipe", "pipe", "pipe"],

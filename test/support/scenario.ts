@@ -50,7 +50,11 @@ export interface Scenario {
   readonly config: Config;
   produce(messages: Message[]): Promise<void>;
   /** Starts a relay process; resolves when it is ready, unless told not to wait. */
-  startRelay(options?: { change?: (config: ConfigInput) => void; wait?: boolean }): Promise<RelayProcess>;
+  startRelay(options?: {
+    change?: (config: ConfigInput) => void;
+    wait?: boolean;
+    env?: Record<string, string>;
+  }): Promise<RelayProcess>;
   committed(): Promise<Map<number, Committed>>;
   /** Waits until every record is behind the committed offset. */
   allSettled(timeout?: number): Promise<void>;
@@ -131,12 +135,12 @@ export async function createScenario(options: ScenarioOptions = {}): Promise<Sce
     environments,
     config,
     produce: (messages) => producer.send([{ topic: config.topics.events, messages }]),
-    async startRelay({ change, wait = true } = {}) {
+    async startRelay({ change, wait = true, env = {} } = {}) {
       const wanted = input();
       change?.(wanted);
       const file = join(folder, `${randomUUID()}.json`);
       await writeFile(file, JSON.stringify(wanted));
-      const cli = runCli(["relay", "--config", file]);
+      const cli = runCli(["relay", "--config", file], { env });
       relays.push(cli);
       const url = await waitFor("the relay to serve its metrics", () => {
         if (!cli.running) throw new Error(`the relay ended: ${cli.stdout()}${cli.stderr()}`);

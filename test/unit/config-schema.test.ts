@@ -313,7 +313,7 @@ test("an unknown key is refused with the nearest known one, or that of the same 
   assert.match(problemOf({ maxConcurrency: 5 }), /did you mean environments\[…\]\.maxConcurrency\?/);
   assert.match(
     problemOf({ logging: { tls: true } }),
-    /^logging\.tls = true: unknown key; the keys here are level, format$/,
+    /^logging\.tls = \*\*\*: unknown key; the keys here are level, format, phoneHashSecret$/,
   );
   assert.match(problemOf({ constructor: 1 }), /^constructor = 1: unknown key/);
 });

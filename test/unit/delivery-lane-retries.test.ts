@@ -270,7 +270,7 @@ describe("lane: no token", () => {
     };
     const never: HttpSend = () => Promise.reject(new Error("this dialect asks nobody"));
     const messages = (logs: Record<string, unknown>[]) =>
-      logs.map(({ reason, detail }) => ({ reason, detail }));
+      logs.filter(({ level }) => level === "warn").map(({ reason, detail }) => ({ reason, detail }));
     const refused = createFixture(t, {
       dialect,
       tokens: createTokenSource({
