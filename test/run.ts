@@ -1,19 +1,24 @@
 /**
  * What `npm test` runs: the unit tests, then the integration tests over one Kafka and one schema registry that they
- * share. Arguments are parts of file names: `npm test -- ledger` runs the files that have one of them in their name.
+ * share. Arguments are parts of file names: `npm test -- ledger` runs the files that have one of them in their name;
+ * `--only unit` or `--only integration` runs those alone.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { messageOf } from "../src/errors.ts";
-import { startLocalStack } from "../src/local-stack/local-stack.ts";
+import { startTestStack } from "./support/stack.ts";
 
 /** Of one file; it only has to end a test that hangs. */
 const fileWithinMs = 15 * 60_000;
 const stopping = new AbortController();
-const filters = process.argv.slice(2);
+const { values, positionals: filters } = parseArgs({
+  options: { only: { type: "string" } },
+  allowPositionals: true,
+});
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => stopping.abort(new Error(`stopped by ${signal}`)));
@@ -40,7 +45,7 @@ async function main(): Promise<number> {
 
 async function runIntegration(files: string[]): Promise<number> {
   const { signal } = stopping;
-  await using stack = await startLocalStack({ onProgress: say, signal });
+  await using stack = await startTestStack({ onProgress: say, signal });
   return await runFiles(files, ["--test-concurrency=1"], {
     OPTOUT_TEST_BROKERS: stack.brokers.join(","),
     OPTOUT_TEST_REGISTRY_URL: stack.registryUrl ?? "",
@@ -48,6 +53,7 @@ async function runIntegration(files: string[]): Promise<number> {
 }
 
 async function select(kind: string): Promise<string[]> {
+  if ((values.only ?? kind) !== kind) return [];
   const folder = fileURLToPath(new URL(`./${kind}/`, import.meta.url));
   const names = (await readdir(folder)).filter((name) => name.endsWith(".test.js")).sort();
   const wanted = names.filter(

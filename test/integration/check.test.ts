@@ -7,7 +7,6 @@ import kafkajs from "kafkajs";
 import { parseConfig } from "../../src/config/load.ts";
 import type { ConfigInput } from "../../src/config/schema.ts";
 import { ensureTopics } from "../../src/kafka/topics.ts";
-import { startLocalStack } from "../../src/local-stack/local-stack.ts";
 import { registerSchemas } from "../../src/registry/subjects.ts";
 import { createSimulator } from "../../src/simulator/index.ts";
 import {
@@ -20,7 +19,7 @@ import {
 } from "../support/check.ts";
 import { testKafka } from "../support/kafka.ts";
 import { finished, runCli } from "../support/process.ts";
-import { releaseStack, sharedStack } from "../support/stack.ts";
+import { releaseStack, sharedStack, startTestStack } from "../support/stack.ts";
 import { waitFor } from "../support/wait.ts";
 
 const stack = await sharedStack();
@@ -126,7 +125,7 @@ describe("check", { concurrency: 4 }, () => {
   });
 
   test("an address that the brokers advertise and that can't be reached fails, though the bootstrap broker is", async () => {
-    await using astray = await startLocalStack({
+    await using astray = await startTestStack({
       registry: false,
       brokerConfig: { "advertised.listeners": "PLAINTEXT://127.0.0.1:9" },
     });
@@ -262,7 +261,7 @@ describe("check", { concurrency: 4 }, () => {
   });
 
   test("permissions, room for the ledger and bounds of the session are found out without using them", async () => {
-    await using guarded = await startLocalStack({
+    await using guarded = await startTestStack({
       registry: false,
       brokerConfig: {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",

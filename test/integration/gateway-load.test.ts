@@ -2,15 +2,15 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ensureTopics, withAdmin } from "../../src/kafka/topics.ts";
-import { startLocalStack } from "../../src/local-stack/local-stack.ts";
 import { readTopic, testKafka } from "../support/kafka.ts";
 import { finished, runCli } from "../support/process.ts";
 import { parseExposition } from "../support/prometheus.ts";
 import { phoneOf } from "../support/scenario.ts";
+import { startTestStack } from "../support/stack.ts";
 import { waitFor } from "../support/wait.ts";
 
 // A broker of its own, because it is killed.
-const stack = await startLocalStack({ registry: false });
+const stack = await startTestStack({ registry: false });
 after(() => stack.stop());
 const kafka = testKafka(stack.brokers);
 const topics = { events: "load-events", status: "load-status", deadLetter: "load-dead-letter" };

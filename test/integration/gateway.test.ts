@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { ensureTopics, withAdmin } from "../../src/kafka/topics.ts";
-import { startLocalStack } from "../../src/local-stack/local-stack.ts";
 import { readTopic, testKafka } from "../support/kafka.ts";
 import { type CliProcess, finished, runCli } from "../support/process.ts";
+import { startTestStack } from "../support/stack.ts";
 import { waitFor } from "../support/wait.ts";
 
 // A broker of its own, because it is stopped.
-const stack = await startLocalStack({ registry: false });
+const stack = await startTestStack({ registry: false });
 after(() => stack.stop());
 const kafka = testKafka(stack.brokers);
 const topics = { events: "gateway-events", status: "gateway-status", deadLetter: "gateway-dead-letter" };

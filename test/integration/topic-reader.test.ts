@@ -5,9 +5,8 @@ import type { Admin, Kafka, Message } from "kafkajs";
 import { OptoutError } from "../../src/errors.ts";
 import { closeKafka } from "../../src/kafka/client.ts";
 import { readTopic, type TopicReadOptions, type TopicSlice } from "../../src/kafka/topic-reader.ts";
-import { startLocalStack } from "../../src/local-stack/local-stack.ts";
 import { testKafka } from "../support/kafka.ts";
-import { releaseStack, sharedStack } from "../support/stack.ts";
+import { releaseStack, sharedStack, startTestStack } from "../support/stack.ts";
 
 let brokers: string[];
 let kafka: Kafka;
@@ -157,7 +156,7 @@ describe("reading a topic to its end", () => {
   });
 
   test("a broker that restarts meanwhile costs time, and no record", async () => {
-    await using stack = await startLocalStack({ registry: false });
+    await using stack = await startTestStack({ registry: false });
     const own = testKafka(stack.brokers);
     const ownAdmin = own.admin();
     await ownAdmin.connect();

@@ -1,8 +1,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { type LocalStack, startLocalStack } from "../../src/local-stack/local-stack.ts";
+import type { LocalStack } from "../../src/local-stack/local-stack.ts";
 import { createAuthority, keyStoreOf } from "./certificates.ts";
+import { startTestStack } from "./stack.ts";
 
 /** A broker of its own with a plain listener, one that wants a login, and one that wants TLS. */
 export interface GuardedStack {
@@ -22,7 +23,7 @@ export async function startGuardedStack(): Promise<GuardedStack> {
   const folder = await mkdtemp(join(tmpdir(), `optout-${basename(import.meta.url, ".js")}-`));
   const authority = await createAuthority(folder, "authority");
   const certificate = await authority.issue({ name: "broker", hosts: "IP:127.0.0.1" });
-  const stack = await startLocalStack({
+  const stack = await startTestStack({
     registry: false,
     listeners: {
       login: {

@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Listener } from "../../src/local-stack/kafka-broker.ts";
-import { type LocalStack, startLocalStack } from "../../src/local-stack/local-stack.ts";
+import type { LocalStack } from "../../src/local-stack/local-stack.ts";
 import { type Authority, type Certificate, createAuthority, keyStoreOf } from "./certificates.ts";
+import { startTestStack } from "./stack.ts";
 import { createTokenServer, type TokenServer } from "./token-server.ts";
 
 /** May log in by PLAIN and by SCRAM, and do everything that no ACL forbids. */
@@ -114,7 +115,7 @@ export async function startSecuredStack(): Promise<SecuredStack> {
   const jwksFile = join(folder, "jwks.json");
   const tokenServer = await createTokenServer(jwksFile);
   const jwksUrl = pathToFileURL(jwksFile).href;
-  const stack = await startLocalStack({
+  const stack = await startTestStack({
     registry: false,
     listeners: await listenersFor(authority, jwksUrl),
     scramUsers: (["SCRAM-SHA-256", "SCRAM-SHA-512"] as const).map((mechanism) => ({

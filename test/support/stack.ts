@@ -1,9 +1,19 @@
-import { type LocalStack, startLocalStack } from "../../src/local-stack/local-stack.ts";
+import {
+  type LocalStack,
+  type LocalStackOptions,
+  startLocalStack,
+} from "../../src/local-stack/local-stack.ts";
 
 export interface SharedStack {
   brokers: string[];
   registryUrl: string;
 }
+
+/** A stack of one's own, of the Kafka version in OPTOUT_TEST_KAFKA_VERSION, if that is set: how the matrix tests several. */
+export const startTestStack = (options: LocalStackOptions = {}): Promise<LocalStack> => {
+  const kafkaVersion = process.env.OPTOUT_TEST_KAFKA_VERSION;
+  return startLocalStack({ ...(kafkaVersion !== undefined && { kafkaVersion }), ...options });
+};
 
 let own: Promise<LocalStack> | undefined;
 
@@ -12,7 +22,7 @@ export async function sharedStack(): Promise<SharedStack> {
   const brokers = process.env.OPTOUT_TEST_BROKERS;
   const registryUrl = process.env.OPTOUT_TEST_REGISTRY_URL;
   if (brokers !== undefined && registryUrl !== undefined) return { brokers: brokers.split(","), registryUrl };
-  own ??= startLocalStack();
+  own ??= startTestStack();
   const stack = await own;
   if (stack.registryUrl === undefined) throw new Error("the stack has no registry");
   return { brokers: stack.brokers, registryUrl: stack.registryUrl };

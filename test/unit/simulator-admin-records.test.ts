@@ -166,6 +166,7 @@ describe("simulator: admin-dnc-groups records", () => {
       kind: "entries",
       path: `${SERVICES_PATH}/dnc-groups/7/records`,
       key: "batch-1",
+      traceparent: null,
       sha256: createHash("sha256").update(recordsOf(2)).digest("hex"),
       status: 200,
       entries: 2,

@@ -1,0 +1,162 @@
+/**
+ * `npm run test:matrix`: the tests over every Kafka and Node version that is supported, each with one version of the other.
+ * Takes an hour and more, and writes `docs/compatibility.md`. Arguments are parts of cells' names, such as "Node 24".
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { messageOf } from "../src/errors.ts";
+import { table } from "../src/table.ts";
+
+interface Cell {
+  /** Major version; its newest release is used. */
+  node: number;
+  kafka: string;
+  kind: "all" | "integration";
+}
+
+const NODE = 20;
+const KAFKA = "4.1.1";
+const CELLS: Cell[] = [
+  ...["3.9.2", KAFKA, "4.4.0"].map((kafka): Cell => ({ node: NODE, kafka, kind: "integration" })),
+  ...[22, 24, 26].map((node): Cell => ({ node, kafka: KAFKA, kind: "all" })),
+];
+
+interface Result {
+  cell: Cell;
+  nodeVersion: string;
+  passed: number;
+  failed: number;
+  /** Lines that Node printed as warnings, in any process. */
+  warnings: number;
+  minutes: number;
+}
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const work = join(root, ".build", "matrix");
+const filters = process.argv.slice(2);
+const nameOf = ({ node, kafka }: Cell): string => `Node ${node}, Kafka ${kafka}`;
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const cells = CELLS.filter((cell) => filters.every((filter) => nameOf(cell).includes(filter)));
+  if (cells.length === 0)
+    throw new Error(`No cell is called ${filters.join(" and ")}: ${CELLS.map(nameOf).join("; ")}.`);
+  const results: Result[] = [];
+  for (const cell of cells) {
+    say(`\n== ${nameOf(cell)}`);
+    results.push(await runCell(cell));
+    say(report(results));
+  }
+  if (cells.length === CELLS.length) await writeFile(join(root, "docs", "compatibility.md"), page(results));
+  return results.every(({ failed, passed, warnings }) => failed === 0 && passed > 0 && warnings === 0)
+    ? 0
+    : 1;
+}
+
+async function runCell(cell: Cell): Promise<Result> {
+  const node = await nodeOf(cell.node);
+  const warnings = join(work, `warnings-${cell.node}-${cell.kafka}.log`);
+  await rm(warnings, { force: true });
+  const startedAt = performance.now();
+  const output = await run(
+    node,
+    [join(root, ".build", "test", "run.js"), ...(cell.kind === "all" ? [] : ["--only", cell.kind])],
+    {
+      OPTOUT_TEST_KAFKA_VERSION: cell.kafka,
+      // Of all processes, those that the tests start as well.
+      NODE_OPTIONS: `--redirect-warnings=${warnings}`,
+    },
+  );
+  const minutes = (performance.now() - startedAt) / 60_000;
+  const sumOf = (what: string): number =>
+    [...output.matchAll(new RegExp(`^ℹ ${what} (\\d+)$`, "gm"))].reduce(
+      (sum, [, count]) => sum + Number(count),
+      0,
+    );
+  const nodeVersion = (await run(node, ["--version"])).trim();
+  const warned = await readFile(warnings, "utf8").catch(() => "");
+  if (warned !== "") say(`Warnings:\n${warned}`);
+  return {
+    cell,
+    nodeVersion,
+    passed: sumOf("pass"),
+    failed: sumOf("fail"),
+    warnings: warned.split("\n").filter(Boolean).length,
+    minutes,
+  };
+}
+
+/** Path of the newest release of a major version: the running one, or one from npm, where Node's own packages are. */
+async function nodeOf(major: number): Promise<string> {
+  if (process.version.startsWith(`v${major}.`)) return process.execPath;
+  const name = `node-${process.platform}-${process.arch}`;
+  const folder = join(work, `node-${major}`);
+  await mkdir(folder, { recursive: true });
+  await run("npm", [
+    "install",
+    "--prefix",
+    folder,
+    "--no-save",
+    "--no-audit",
+    "--no-fund",
+    "--ignore-scripts",
+    `${name}@${major}`,
+  ]);
+  return join(folder, "node_modules", name, "bin", "node");
+}
+
+/** What it printed; an exit code other than 0 is seen in the counts. */
+async function run(command: string, args: string[], env: Record<string, string> = {}): Promise<string> {
+  const path = `${dirname(command)}:${process.env.PATH ?? ""}`;
+  const child = spawn(command, args, {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, PATH: path, ...env },
+  });
+  const chunks: Buffer[] = [];
+  child.stdout.on("data", (chunk: Buffer) => {
+    chunks.push(chunk);
+    if (args.length > 1) process.stdout.write(chunk);
+  });
+  try {
+    await once(child, "close");
+  } catch (error) {
+    throw new Error(`${command} can't be run: ${messageOf(error)}`);
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+const HEADINGS = ["Node", "Kafka", "tests", "passed", "failed", "warnings"];
+const rowOf = ({ cell, nodeVersion, passed, failed, warnings }: Result): string[] => [
+  nodeVersion.replace("v", ""),
+  cell.kafka,
+  cell.kind === "all" ? "unit, integration" : "integration",
+  String(passed),
+  String(failed),
+  String(warnings),
+];
+
+const report = (results: readonly Result[]): string =>
+  table(
+    [...HEADINGS, "minutes"],
+    results.map((result) => [...rowOf(result), result.minutes.toFixed(1)]),
+  );
+
+const page = (results: readonly Result[]): string => `# Versions it was tested with
+
+Written by \`npm run test:matrix\`, which runs the tests over each of these and fails on a failed test or on any warning that Node prints.
+
+| ${HEADINGS.join(" | ")} |
+| ${HEADINGS.map(() => "---").join(" | ")} |
+${results.map((result) => `| ${rowOf(result).join(" | ")} |`).join("\n")}
+
+The schema registry was Apicurio 2.6.13 in its Confluent-compatible API; the integration tests run real relay and gateway processes against
+real brokers.
+`;
+
+function say(message: string): void {
+  process.stdout.write(`${message}\n`);
+}
