@@ -39,8 +39,6 @@ const work = join(root, ".build", "matrix");
 const filters = process.argv.slice(2);
 const nameOf = ({ node, kafka }: Cell): string => `Node ${node}, Kafka ${kafka}`;
 
-process.exitCode = await main();
-
 async function main(): Promise<number> {
   const cells = CELLS.filter((cell) => filters.every((filter) => nameOf(cell).includes(filter)));
   if (cells.length === 0)
@@ -160,3 +158,5 @@ real brokers.
 function say(message: string): void {
   process.stdout.write(`${message}\n`);
 }
+
+process.exitCode = await main();

@@ -27,6 +27,7 @@ export function createMetrics(options: { version: string; environments: readonly
     const traced = new Histogram<string>({ ...options, registers: [] });
     registry.registerMetric(traced);
     return {
+      zero: (labels: LabelValues<string>) => traced.zero(labels),
       observe: (labels: LabelValues<string>, value: number, exemplar?: TraceIds) =>
         traced.observe({ labels, value, exemplarLabels: { ...exemplar } }),
     };
@@ -115,6 +116,8 @@ export function createMetrics(options: { version: string; environments: readonly
     metrics.batchesSealed.inc({ trigger }, 0);
   for (const outcome of ["ok", "fenced", "failed"]) metrics.offsetCommits.inc({ outcome }, 0);
   for (const environment of options.environments) {
+    metrics.deliverySeconds.zero({ environment });
+    metrics.rateLimitWaitSeconds.zero({ environment });
     for (const outcome of [
       "acknowledged",
       "entries",

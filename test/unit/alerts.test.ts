@@ -1,14 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Registry } from "prom-client";
 import { parse } from "yaml";
 import { z } from "zod";
 import { CLOSED_MESSAGES } from "../../src/delivery/circuit.ts";
-import { createGatewayMetrics } from "../../src/gateway/metrics.ts";
-import type { MetricsSource } from "../../src/observability/gauges.ts";
-import { createMetrics } from "../../src/observability/metrics.ts";
 import { readPackageFile } from "../../src/package-files.ts";
-import { parseExposition, type Sample } from "../support/prometheus.ts";
+import { allSamples } from "../support/all-metrics.ts";
 
 const FOLDER = "deploy/prometheus";
 const TEST_FILES = ["freshness", "freshness-slowly", "environments", "rejections", "relay", "gateway"];
@@ -47,24 +43,6 @@ const runbook = readPackageFile("docs/runbook.md");
 const queries = rules.flatMap((rule) =>
   "alert" in rule ? [rule.expr, rule.annotations.description, rule.annotations.summary] : [rule.expr],
 );
-
-async function samplesOf(registry: Registry): Promise<Sample[]> {
-  const { families } = parseExposition(await registry.metrics());
-  return [...families.values()].flatMap(({ samples }) => samples);
-}
-
-/** What a relay with one partition and one environment, and a gateway, show. */
-async function allSamples(): Promise<Sample[]> {
-  const name = "production";
-  const relay = createMetrics({ version: "1", environments: [name] });
-  const source: MetricsSource = {
-    partitions: () => [{ partition: 0, committedOffset: 0, lag: 0, ledgerUsedRatio: 0, paused: false }],
-    environments: () => [{ name, pendingEntries: 0, oldestPendingAt: undefined }],
-    lanes: () => [{ name, closure: null, concurrencyLimit: 1, requestsPerSecond: 1 }],
-  };
-  relay.watch(source);
-  return [...(await samplesOf(relay.registry)), ...(await samplesOf(createGatewayMetrics().registry))];
-}
 
 test("every metric that a rule or its text asks for exists", async () => {
   const names = new Set((await allSamples()).map((sample) => sample.name));
