@@ -144,7 +144,9 @@ describe("a real Prometheus", () => {
     const [unavailable] = alertNamed(alerts, "OptoutEnvironmentUnavailable");
     assert.match(unavailable?.annotations.description ?? "", /unavailable\. It is retried without end/);
     const out = await resultsOf(prometheus);
-    for (const where of EMPTY_IN_HEALTH.filter((each) => !/^(Partitions|Access|annotation Relay)/.test(each))) {
+    for (const where of EMPTY_IN_HEALTH.filter(
+      (each) => !/^(Partitions|Access|annotation Relay)/.test(each),
+    )) {
       assert.ok((out.get(where) ?? 0) > 0, `${where} shows the outage`);
     }
 
