@@ -64,9 +64,11 @@ async function runCell(cell: Cell): Promise<Result> {
     node,
     [join(root, ".build", "test", "run.js"), ...(cell.kind === "all" ? [] : ["--only", cell.kind])],
     {
-      OPTOUT_TEST_KAFKA_VERSION: cell.kafka,
-      // Of all processes, those that the tests start as well.
-      NODE_OPTIONS: `--redirect-warnings=${warnings}`,
+      env: {
+        OPTOUT_TEST_KAFKA_VERSION: cell.kafka,
+        // Of all processes, those that the tests start as well.
+        NODE_OPTIONS: `--redirect-warnings=${warnings}`,
+      },
     },
   );
   const minutes = (performance.now() - startedAt) / 60_000;
@@ -75,7 +77,7 @@ async function runCell(cell: Cell): Promise<Result> {
       (sum, [, count]) => sum + Number(count),
       0,
     );
-  const nodeVersion = (await run(node, ["--version"])).trim();
+  const nodeVersion = (await run(node, ["--version"], { echo: false })).trim();
   const warned = await readFile(warnings, "utf8").catch(() => "");
   if (warned !== "") say(`Warnings:\n${warned}`);
   return {
@@ -108,7 +110,11 @@ async function nodeOf(major: number): Promise<string> {
 }
 
 /** What it printed; an exit code other than 0 is seen in the counts. */
-async function run(command: string, args: string[], env: Record<string, string> = {}): Promise<string> {
+async function run(
+  command: string,
+  args: string[],
+  { echo = true, env = {} }: { echo?: boolean; env?: Record<string, string> } = {},
+): Promise<string> {
   const path = `${dirname(command)}:${process.env.PATH ?? ""}`;
   const child = spawn(command, args, {
     stdio: ["ignore", "pipe", "inherit"],
@@ -117,7 +123,7 @@ async function run(command: string, args: string[], env: Record<string, string> 
   const chunks: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => {
     chunks.push(chunk);
-    if (args.length > 1) process.stdout.write(chunk);
+    if (echo) process.stdout.write(chunk);
   });
   try {
     await once(child, "close");

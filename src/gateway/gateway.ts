@@ -2,7 +2,7 @@ import type { FastifyInstance } from "fastify";
 import type { Config } from "../config/schema.ts";
 import { OptoutError, whyNotListening } from "../errors.ts";
 import type { RecordProducer } from "../kafka/producer.ts";
-import { createExposer } from "../observability/exposition.ts";
+import { serveMetrics } from "../observability/exposition.ts";
 import type { Logger } from "../observability/logger.ts";
 import { readPackageFile } from "../package-files.ts";
 import { createKeyring } from "./auth.ts";
@@ -114,16 +114,12 @@ interface Operations {
   readiness: () => Promise<string | undefined>;
 }
 
-function addOperations(app: FastifyInstance, { metrics: { registry }, readiness }: Operations): void {
-  const expose = createExposer(registry);
+function addOperations(app: FastifyInstance, { metrics: { expose }, readiness }: Operations): void {
   const description = readPackageFile("schemas/gateway.openapi.json");
   app.get("/openapi.json", async (_request, reply) =>
     reply.header("content-type", "application/json; charset=utf-8").send(description),
   );
-  app.get("/metrics", async (request, reply) => {
-    const { contentType, body } = await expose(request.headers.accept);
-    return reply.header("content-type", contentType).header("vary", "accept").send(body);
-  });
+  serveMetrics(app, expose);
   app.get("/livez", async () => ({ status: "ok" }));
   app.get("/readyz", async (_request, reply) => {
     const reason = await readiness();

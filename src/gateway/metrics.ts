@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { createExposer } from "../observability/exposition.ts";
 import { VERSION } from "../version.ts";
 import { REASONS, statusOf } from "./answers.ts";
 
@@ -76,5 +77,5 @@ export function createGatewayMetrics() {
   metrics.requests.inc({ status: "aborted" }, 0);
   for (const reason of REASONS) metrics.rejected.inc({ reason }, 0);
   for (const outcome of ["acknowledged", "failed"]) metrics.produceSeconds.zero({ outcome });
-  return metrics;
+  return { ...metrics, expose: createExposer(registry) };
 }

@@ -3,7 +3,7 @@ import type { Message } from "kafkajs";
 import { explainKafkaError } from "../kafka/errors.ts";
 import type { RecordProducer } from "../kafka/producer.ts";
 import type { Logger } from "../observability/logger.ts";
-import { recordedContext, startSendSpan, traceHeaders } from "../observability/tracing.ts";
+import { startSendSpan, traceHeaders } from "../observability/tracing.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 
 export interface SenderOptions {
@@ -52,7 +52,7 @@ export function createSender(options: SenderOptions): Sender {
 
   const send = async (message: Message, trace: Context, isAwaited: () => boolean): Promise<boolean> => {
     const span = startSendSpan(topic, trace, 1);
-    const headers = { ...message.headers, ...traceHeaders(recordedContext(span)) };
+    const headers = { ...message.headers, ...traceHeaders(span.spanContext()) };
     const observe = metrics.produceSeconds.startTimer();
     metrics.recordsInFlight.set(++inFlight);
     try {

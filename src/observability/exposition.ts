@@ -1,3 +1,4 @@
+import type { FastifyInstance } from "fastify";
 import { type OpenMetricsContentType, Registry } from "prom-client";
 
 /** What a scrape is answered. */
@@ -20,6 +21,13 @@ export function createExposer(registry: Registry): Exposer {
     return { contentType: chosen.contentType, body: await chosen.metrics() };
   };
 }
+
+/** `GET /metrics`. */
+export const serveMetrics = (app: FastifyInstance, expose: Exposer): void =>
+  void app.get("/metrics", async (request, reply) => {
+    const { contentType, body } = await expose(request.headers.accept);
+    return reply.header("content-type", contentType).header("vary", "accept").send(body);
+  });
 
 /**
  * The same metrics in the other format. prom-client renames a counter for good when it is written as OpenMetrics, so this

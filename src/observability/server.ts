@@ -1,7 +1,7 @@
 import { type FastifyInstance, type FastifyReply, fastify } from "fastify";
 import type { Config } from "../config/schema.ts";
 import { OptoutError, whyNotListening } from "../errors.ts";
-import type { Exposer } from "./exposition.ts";
+import { type Exposer, serveMetrics } from "./exposition.ts";
 import { createOperatorCheck } from "./operators.ts";
 
 /** `ok`, or why not. */
@@ -68,10 +68,7 @@ const refuse = (reply: FastifyReply, status: number, error: string, message: str
   reply.code(status).send({ error, message });
 
 function addViews(app: FastifyInstance, observed: ObservedProcess): void {
-  app.get("/metrics", async (request, reply) => {
-    const { contentType, body } = await observed.metrics.expose(request.headers.accept);
-    return reply.header("content-type", contentType).header("vary", "accept").send(body);
-  });
+  serveMetrics(app, observed.metrics.expose);
   for (const [path, check] of [
     ["/livez", observed.live],
     ["/readyz", observed.ready],

@@ -1,5 +1,7 @@
 import {
   type Context,
+  defaultTextMapGetter,
+  defaultTextMapSetter,
   isSpanContextValid,
   ROOT_CONTEXT,
   type Span,
@@ -38,11 +40,7 @@ export function readTraceContext(headers: Readonly<Record<string, unknown>>): Sp
   for (const name of NAMES) {
     const traceparent = Object.hasOwn(headers, name) ? textOf(headers[name]) : undefined;
     if (traceparent === undefined) continue;
-    const read = propagator.extract(
-      ROOT_CONTEXT,
-      { traceparent },
-      { get: (from) => from.traceparent, keys: Object.keys },
-    );
+    const read = propagator.extract(ROOT_CONTEXT, { traceparent }, defaultTextMapGetter);
     const spanContext = trace.getSpanContext(read);
     if (spanContext === undefined) continue;
     const { traceId, spanId, traceFlags } = spanContext;
@@ -51,14 +49,14 @@ export function readTraceContext(headers: Readonly<Record<string, unknown>>): Sp
   return undefined;
 }
 
+/** What spans are made within to be children of this one. */
+export const contextOf = (spanContext: SpanContext | undefined): Context =>
+  spanContext === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, spanContext);
+
 /** The headers that hand a span's context on; none if it has no valid one. */
 export function traceHeaders(spanContext: SpanContext | undefined): Record<string, string> {
   const headers: Record<string, string> = {};
-  if (spanContext === undefined) return headers;
-  const set = (carrier: Record<string, string>, name: string, value: string) => {
-    carrier[name] = value;
-  };
-  propagator.inject(trace.setSpanContext(ROOT_CONTEXT, spanContext), headers, { set });
+  propagator.inject(contextOf(spanContext), headers, defaultTextMapSetter);
   return headers;
 }
 
@@ -78,10 +76,6 @@ export const startSendSpan = (topic: string, parent: Context, records: number): 
     },
     parent,
   );
-
-/** What spans are made within to be children of this one. */
-export const contextOf = (spanContext: SpanContext | undefined): Context =>
-  spanContext === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, spanContext);
 
 /** A span's context to be handed on; undefined for the no-op span of a program that doesn't trace. */
 export function recordedContext(span: Span | undefined): SpanContext | undefined {

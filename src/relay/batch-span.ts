@@ -4,10 +4,8 @@ import { readTraceContext, traceIds, tracer } from "../observability/tracing.ts"
 import type { SealedBatch } from "./sealed-batch.ts";
 
 /** A batch in logs and spans: where its events are. Not its idempotency key, which stays between the relay and the environments. */
-export const batchId = (
-  { partition }: BatchScope,
-  { first, last }: Pick<SealedBatch, "first" | "last">,
-): string => `${partition}:${first}-${last}`;
+const batchId = ({ partition }: BatchScope, { first, last }: Pick<SealedBatch, "first" | "last">): string =>
+  `${partition}:${first}-${last}`;
 
 /** The span of a batch from its sealing to the publishing of its last status. */
 export interface BatchSpan {
@@ -37,7 +35,6 @@ export function startBatchSpan(
     `process ${scope.topic}`,
     {
       kind: SpanKind.CONSUMER,
-      root: true,
       attributes: {
         "messaging.system": "kafka",
         "messaging.operation.name": "process",

@@ -68,8 +68,9 @@ export function createMember(options: MemberOptions): Member {
           lanes[environment]?.deliver({ scope, batch, trace: spans.get(sealed), split, ...handlers });
         },
         async publish(sealed) {
-          await results.publish(sealed, signal, spans.get(sealed));
-          spans.get(sealed)?.span.end();
+          const trace = spans.get(sealed);
+          await results.publish(sealed, signal, trace);
+          trace?.span.end();
           spans.delete(sealed);
         },
         setPaused: (paused) => slot.setPaused("room", paused),

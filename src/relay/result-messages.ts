@@ -152,10 +152,10 @@ const answeredAt = ({ outcomes }: SealedBatch): number | undefined => {
 };
 
 /** Of a status: where its event came from, if it was redriven, and the trace; without one of the relay's, the event's own. */
-function statusHeaders({ record }: BatchEvent, spanContext: SpanContext | undefined) {
+function statusHeaders({ record }: BatchEvent, ofBatch: Record<string, string> | undefined) {
   const redriven = readRedriven(record.headers);
   const headers = {
-    ...traceHeaders(spanContext ?? readTraceContext(record.headers)),
+    ...(ofBatch ?? traceHeaders(readTraceContext(record.headers))),
     ...(redriven && writeRedriven(redriven)),
   };
   return Object.keys(headers).length === 0 ? {} : { headers };
@@ -179,6 +179,7 @@ export function batchResults(
     deliveredAskedAt: [],
     answeredAt: answeredAt(sealed) ?? now,
   };
+  const ofBatch = spanContext && traceHeaders(spanContext);
   for (const event of sealed.batch.events) {
     const status = statusOf(sealed, event, context, now);
     results.statuses.push(status);
@@ -193,7 +194,7 @@ export function batchResults(
         key: status.phone ?? boundedKey(event.record.key),
         value: context.encoder.encode(status),
         timestamp: String(now),
-        ...statusHeaders(event, spanContext),
+        ...statusHeaders(event, ofBatch),
       },
     });
     results.messages.push(...deadLetters(status, event, context));

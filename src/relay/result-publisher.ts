@@ -1,9 +1,9 @@
+import type { SpanContext } from "@opentelemetry/api";
 import { OptoutError } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { PhoneInLogs } from "../observability/phone-mask.ts";
 import { exemplarOf, recordedContext, startSendSpan } from "../observability/tracing.ts";
-import type { StatusRecord } from "../results/status.ts";
 import type { BatchSpan } from "./batch-span.ts";
 import type { Publisher } from "./publisher.ts";
 import { type BatchResults, batchResults, type ResultContext } from "./result-messages.ts";
@@ -30,12 +30,9 @@ export function createResultPublisher(options: ResultPublisherOptions): ResultPu
   let publishing = 0;
 
   /** Without a status its batch can't be settled, so a failure here must not be passed over. */
-  const resultsOf = (
-    sealed: SealedBatch,
-    ...rest: [number, ReturnType<typeof recordedContext>]
-  ): BatchResults | undefined => {
+  const resultsOf = (sealed: SealedBatch, spanContext: SpanContext | undefined): BatchResults | undefined => {
     try {
-      return batchResults(sealed, context, ...rest);
+      return batchResults(sealed, context, Date.now(), spanContext);
     } catch {
       // Not the encoder's words: they may quote the record, and a phone with it.
       onFatal(
@@ -61,30 +58,27 @@ export function createResultPublisher(options: ResultPublisherOptions): ResultPu
 
   const log = ({ statuses }: BatchResults, trace: BatchSpan | undefined): void => {
     const isDetailed = logger.isLevelEnabled("debug");
-    for (const status of statuses) {
-      const isRefusal = status.phone !== null && status.reason !== null;
+    for (const { phone, outcome, reason, origin, environments } of statuses) {
+      const isRefusal = phone !== null && reason !== null;
+      if (!isRefusal && !isDetailed) continue;
+      const line = {
+        ...trace?.ids,
+        offset: origin.offset,
+        outcome,
+        ...(phone !== null && options.maskPhone(phone)),
+        ...(reason !== null && { reason }),
+      };
       if (isRefusal) {
-        logger.warn(lineOf(status, trace), "an opt-out was refused for good; it is in the dead-letter topic");
-      } else if (isDetailed) {
-        logger.debug(lineOf(status, trace), "event settled");
+        const refusedBy = environments.filter((each) => each.outcome === "rejected").map(({ name }) => name);
+        logger.warn(
+          { ...line, refusedBy },
+          "an opt-out was refused for good; it is in the dead-letter topic",
+        );
+      } else {
+        logger.debug(line, "event settled");
       }
     }
   };
-
-  const lineOf = (
-    { phone, outcome, reason, origin, environments }: StatusRecord,
-    trace: BatchSpan | undefined,
-  ) => ({
-    ...trace?.ids,
-    offset: origin.offset,
-    outcome,
-    ...(phone !== null && options.maskPhone(phone)),
-    ...(reason !== null && { reason }),
-    ...(reason !== null &&
-      phone !== null && {
-        refusedBy: environments.filter(({ outcome }) => outcome === "rejected").map(({ name }) => name),
-      }),
-  });
 
   return {
     get isPublishing() {
@@ -92,7 +86,7 @@ export function createResultPublisher(options: ResultPublisherOptions): ResultPu
     },
     async publish(sealed, signal, trace) {
       const span = trace && startSendSpan(context.topics.status, trace.context, sealed.batch.events.length);
-      const results = resultsOf(sealed, Date.now(), recordedContext(span));
+      const results = resultsOf(sealed, recordedContext(span));
       if (results === undefined) return never();
       publishing++;
       const published = await publisher.publish(results.messages, signal);

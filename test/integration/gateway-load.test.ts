@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ensureTopics, withAdmin } from "../../src/kafka/topics.ts";
+import { readyGateway } from "../support/gateway.ts";
 import { readTopic, testKafka } from "../support/kafka.ts";
 import { finished, runCli } from "../support/process.ts";
 import { parseExposition } from "../support/prometheus.ts";
@@ -87,12 +88,7 @@ const startGateway = () =>
 
 test("nothing acknowledged is missing from the topic, through a killed broker and the gateway's own end", async () => {
   await using gateway = startGateway();
-  const url = await waitFor("the gateway to listen", () => {
-    if (!gateway.running) throw new Error(gateway.stderr());
-    const line = gateway.logs().find(({ msg }) => msg === "gateway is listening");
-    return typeof line?.url === "string" && line.url;
-  });
-  await waitFor("readiness", async () => (await fetch(`${url}/readyz`)).status === 200);
+  const url = await readyGateway(gateway);
 
   const byClient = Array.from({ length: CLIENTS }, (): Answered[] => []);
   const clients = Promise.all(byClient.map((answers, index) => runClient(url, index, answers)));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { ensureTopics, withAdmin } from "../../src/kafka/topics.ts";
+import { gatewayUrl, readyGateway } from "../support/gateway.ts";
 import { readTopic, testKafka } from "../support/kafka.ts";
 import { type CliProcess, finished, runCli } from "../support/process.ts";
 import { startTestStack } from "../support/stack.ts";
@@ -32,13 +33,6 @@ const startGateway = (more: Record<string, string> = {}): CliProcess =>
     },
   });
 
-const urlOf = (gateway: CliProcess): Promise<string> =>
-  waitFor("the gateway to listen", () => {
-    if (!gateway.running) throw new Error(gateway.stderr());
-    const url = gateway.logs().find(({ msg }) => msg === "gateway is listening")?.url;
-    return typeof url === "string" && url;
-  });
-
 const readiness = async (url: string): Promise<number> => (await fetch(`${url}/readyz`)).status;
 
 const post = (url: string, phone: string, key: string): Promise<Response> =>
@@ -59,8 +53,7 @@ const eventIds = async (): Promise<string[]> => {
 
 test("what was answered 202 is on the topic, through an outage of Kafka and back", async () => {
   await using gateway = startGateway();
-  const url = await urlOf(gateway);
-  await waitFor("readiness", async () => (await readiness(url)) === 200);
+  const url = await readyGateway(gateway);
   assert.equal((await post(url, "212 555 0123", "before")).status, 202);
   assert.deepEqual(await eventIds(), ["before"]);
   assert.deepEqual(
@@ -95,7 +88,7 @@ test("what was answered 202 is on the topic, through an outage of Kafka and back
 test("a gateway that starts before Kafka answers 503 until Kafka comes", async () => {
   await stack.stopBroker();
   await using gateway = startGateway();
-  const url = await urlOf(gateway);
+  const url = await gatewayUrl(gateway);
   assert.equal((await post(url, "212 555 0126", "early")).status, 503);
   assert.equal(await readiness(url), 503);
   await waitFor("the reason to be told", () =>

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { commandEnv } from "../support/command-env.ts";
 import { dashboardQueries } from "../support/dashboard.ts";
+import { readyGateway } from "../support/gateway.ts";
 import { startOtlpCollector } from "../support/otlp-collector.ts";
 import { runCli } from "../support/process.ts";
 import { type Alert, type PrometheusServer, startPrometheus } from "../support/prometheus-server.ts";
@@ -64,13 +65,10 @@ describe("a real Prometheus", () => {
     await using gateway = runCli(["gateway"], {
       env: { ...commandEnv(scenario.config), OPTOUT_GATEWAY__PORT: "0" },
     });
-    const gatewayUrl = await waitFor("the gateway to listen", () => {
-      if (!gateway.running) throw new Error(gateway.stderr());
-      return gateway.logs().find(({ msg }) => msg === "gateway is listening")?.url as string | undefined;
-    });
+    const intakeUrl = await readyGateway(gateway);
     await using prometheus = await startPrometheus({
       "optout-relay": [hostOf(relay.url)],
-      "optout-gateway": [hostOf(gatewayUrl)],
+      "optout-gateway": [hostOf(intakeUrl)],
     });
 
     // Rates need something to have changed between two scrapes.
@@ -81,7 +79,7 @@ describe("a real Prometheus", () => {
       sent += 20;
       const answers = await Promise.all(
         [phoneOf(1), "no phone"].map((phone) =>
-          fetch(`${gatewayUrl}/opt-out`, {
+          fetch(`${intakeUrl}/opt-out`, {
             method: "POST",
             headers: { "content-type": "application/json" },
             body: JSON.stringify({ phone }),
@@ -93,7 +91,6 @@ describe("a real Prometheus", () => {
         [202, 400],
       );
     };
-    await waitFor("the gateway to be ready", async () => (await fetch(`${gatewayUrl}/readyz`)).ok);
     const healthy = await waitFor("every panel to have data", async () => {
       await traffic();
       const results = await resultsOf(prometheus);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { commandEnv } from "../support/command-env.ts";
+import { readyGateway } from "../support/gateway.ts";
 import { assertNoKey, assertNoPhoneNorSecret, FORMS, partsOf, secretsOf } from "../support/leaks.ts";
 import { type OtlpCollector, startOtlpCollector } from "../support/otlp-collector.ts";
 import { finished, runCli } from "../support/process.ts";
@@ -155,11 +156,7 @@ async function outputOf({ config }: Scenario, args: string[]): Promise<string> {
 
 /** Asks a gateway in ways that it refuses, and in some that it takes; what it answered, but for the phone in a 202. */
 async function abuse(gateway: ReturnType<typeof runCli>): Promise<string[]> {
-  const url = await waitFor("the gateway to listen", () => {
-    if (!gateway.running) throw new Error(gateway.stderr());
-    return gateway.logs().find(({ msg }) => msg === "gateway is listening")?.url as string | undefined;
-  });
-  await waitFor("the gateway to be ready", async () => (await fetch(`${url}/readyz`)).ok);
+  const url = await readyGateway(gateway);
   const shown: string[] = [];
   const ask = async (path: string, init: RequestInit = {}, key = API_KEY) => {
     const headers = { "content-type": "application/json", "x-api-key": key, ...init.headers };

@@ -4,6 +4,7 @@ import { after, describe, test } from "node:test";
 import type { Message } from "kafkajs";
 import { findFreePorts } from "../../src/local-stack/ports.ts";
 import { commandEnv } from "../support/command-env.ts";
+import { readyGateway } from "../support/gateway.ts";
 import { readTopic } from "../support/kafka.ts";
 import { type CollectedSpan, startOtlpCollector } from "../support/otlp-collector.ts";
 import { finished, runCli } from "../support/process.ts";
@@ -230,11 +231,7 @@ describe("traces", () => {
         OPTOUT_GATEWAY__PORT: "0",
       },
     });
-    const url = await waitFor("the gateway to listen", () => {
-      if (!gateway.running) throw new Error(gateway.stderr());
-      return gateway.logs().find(({ msg }) => msg === "gateway is listening")?.url as string | undefined;
-    });
-    await waitFor("the gateway to be ready", async () => (await fetch(`${url}/readyz`)).ok);
+    const url = await readyGateway(gateway);
     const caller = newIds();
     const response = await fetch(`${url}/opt-out`, {
       method: "POST",
