@@ -62,6 +62,8 @@ export interface LaneState {
   concurrencyLimit: number;
   /** The rate at which requests start now: this replica's quota, or less if the environment answers 429. 3 digits. */
   requestsPerSecond: number;
+  /** This replica's share of the environment's quota, in requests a second. 3 digits. */
+  quotaShare: number;
 }
 
 /** The delivery machinery of one environment. */
@@ -303,6 +305,7 @@ export function createLane(options: LaneOptions): Lane {
       closure: closureNow(),
       concurrencyLimit: throttle.concurrencyLimit,
       requestsPerSecond: Number(throttle.requestsPerSecond.toPrecision(3)),
+      quotaShare: Number(quota.toPrecision(3)),
     }),
   };
 }

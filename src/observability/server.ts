@@ -1,8 +1,9 @@
 import { type FastifyInstance, type FastifyReply, fastify } from "fastify";
 import type { Config } from "../config/schema.ts";
+import { addConsole } from "../console/routes.ts";
 import { OptoutError, whyNotListening } from "../errors.ts";
 import { type Exposer, serveMetrics } from "./exposition.ts";
-import { createOperatorCheck } from "./operators.ts";
+import { createOperatorCheck, type Refusal } from "./operators.ts";
 
 /** `ok`, or why not. */
 export type Health = { ok: true } | { ok: false; reason: string };
@@ -10,7 +11,7 @@ export type Health = { ok: true } | { ok: false; reason: string };
 export interface ObservedProcess {
   live(): Health;
   ready(): Health;
-  state(): unknown;
+  state(): object;
   metrics: { expose: Exposer };
   /** Names of the environments that can be paused. */
   environments: readonly string[];
@@ -27,8 +28,8 @@ export interface ObservabilityServer {
 const REQUEST_TIMEOUT_MS = 10_000;
 
 /**
- * `/metrics`, `/livez`, `/readyz`, `/state`, and `POST /environments/{name}/pause` and `/resume`. Loopback unless
- * configured otherwise; port 0 takes any free one. Throws OptoutError `configuration` if it can't listen.
+ * `/metrics`, `/livez`, `/readyz`, `/state`, a page for people at `/`, and `POST /environments/{name}/pause` and `/resume`.
+ * Loopback unless configured otherwise; port 0 takes any free one. Throws OptoutError `configuration` if it can't listen.
  */
 export async function startObservabilityServer(
   observed: ObservedProcess,
@@ -42,14 +43,23 @@ export async function startObservabilityServer(
     connectionTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: true,
   });
+  const refusalOf = createOperatorCheck(adminToken, () =>
+    app.addresses().map((address) => (typeof address === "string" ? address : address.address)),
+  );
   addViews(app, observed);
-  addPausing(app, observed, adminToken);
+  app.get("/state", async ({ headers }, reply) =>
+    reply
+      .header("cache-control", "no-store")
+      .send({ ...observed.state(), pausing: pausingFor(refusalOf(headers)) }),
+  );
+  addConsole(app);
+  addPausing(app, observed, refusalOf);
   app.setNotFoundHandler(async (_request, reply) =>
     refuse(
       reply,
       404,
       "not_found",
-      "see /metrics, /livez, /readyz and /state; POST /environments/{name}/pause and /resume",
+      "see / in a browser, /metrics, /livez, /readyz and /state; POST /environments/{name}/pause and /resume",
     ),
   );
   try {
@@ -79,13 +89,21 @@ function addViews(app: FastifyInstance, observed: ObservedProcess): void {
       return reply.code(503).send({ status: "unavailable", reason: health.reason });
     });
   }
-  app.get("/state", async () => observed.state());
 }
 
-function addPausing(app: FastifyInstance, observed: ObservedProcess, adminToken: string | undefined): void {
-  const refusalOf = createOperatorCheck(adminToken, () =>
-    app.addresses().map((address) => (typeof address === "string" ? address : address.address)),
-  );
+/** Whether who asks may pause environments: at once, with the token, or not, and why not. */
+export type Pausing = { by: "anybody" } | { by: "token" } | { by: "nobody"; reason: string };
+
+function pausingFor(refusal: Refusal | undefined): Pausing {
+  if (refusal === undefined) return { by: "anybody" };
+  return refusal.status === 401 ? { by: "token" } : { by: "nobody", reason: refusal.message };
+}
+
+function addPausing(
+  app: FastifyInstance,
+  observed: ObservedProcess,
+  refusalOf: ReturnType<typeof createOperatorCheck>,
+): void {
   // Whatever a caller's tool sends along, nothing is read from it.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, async () => undefined);

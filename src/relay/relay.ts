@@ -15,9 +15,11 @@ import { createPhoneMask } from "../observability/phone-mask.ts";
 import type { Health } from "../observability/server.ts";
 import { createRegistry } from "../registry/registry.ts";
 import { createStatusEncoder } from "../results/status.ts";
+import { type Activity, createActivity } from "./activity.ts";
 import { createLease, type Lease } from "./lease.ts";
 import { createMember, type Member } from "./member.ts";
 import { createPublisher } from "./publisher.ts";
+import { createRecent } from "./recent.ts";
 import { createResultPublisher } from "./result-publisher.ts";
 import { metricsSource } from "./source.ts";
 import { type RelayState, relayState } from "./state.ts";
@@ -60,6 +62,7 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
   const { logger } = options;
   const { topics } = config;
   const names = config.environments.map(({ name }) => name);
+  const startedAt = Date.now();
   const metrics = createMetrics({ version: options.version, environments: names });
   const now = () => performance.now();
   const lease: Lease = createLease(config.kafka.sessionTimeout, now);
@@ -87,6 +90,7 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
           logger,
         });
   const encoder = createStatusEncoder({ registry, topic: topics.status });
+  const activities = config.environments.map((): Activity => createActivity(now));
   const environments = config.environments.map(createLaneOf);
 
   function createLaneOf(environment: AnyEnvironment, index: number): Environment {
@@ -101,13 +105,17 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
         onAttempt(outcome, seconds, exemplar) {
           metrics.deliveryAttempts.inc({ ...labels, outcome });
           metrics.deliverySeconds.observe(labels, seconds, exemplar);
+          activities[index]?.ended(outcome);
         },
         onDefect(error) {
           const { name } = environment;
           const what = `An answer of the environment ${name} couldn't be dealt with: ${messageOf(error)}.`;
           fail(new OptoutError("internal", `${what} The process ends so that it can be started afresh.`));
         },
-        onRateWait: (seconds) => metrics.rateLimitWaitSeconds.observe(labels, seconds),
+        onRateWait(seconds) {
+          metrics.rateLimitWaitSeconds.observe(labels, seconds);
+          activities[index]?.started();
+        },
         onTokenRefresh: (outcome) => metrics.tokenRefreshes.inc({ ...labels, outcome }),
       },
     });
@@ -119,6 +127,7 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
     onFailure: () => metrics.statusPublishFailures.inc(),
     logger,
   });
+  const recent = createRecent();
   const results = createResultPublisher({
     publisher,
     context: { topics, environments: names, encoder },
@@ -126,6 +135,7 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
     maskPhone: createPhoneMask(config.logging.phoneHashSecret),
     logger,
     onFatal: fail,
+    onPublished: recent.onSettled,
   });
 
   /** Lag and lost leases are seen here, whatever else is quiet. */
@@ -189,6 +199,18 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
     await within(member.committer.flush(), Math.max(1_000, deadline - now()));
   };
 
+  const live = (): Health => (failure === undefined ? { ok: true } : { ok: false, reason: failure.message });
+
+  const ready = (): Health => {
+    if (phase !== "running") return { ok: false, reason: phase };
+    if (running?.assignment.phase !== "active") {
+      return { ok: false, reason: "no assignment from the consumer group yet" };
+    }
+    return lease.isHeld
+      ? { ok: true }
+      : { ok: false, reason: "the group coordinator hasn't answered for most of a session timeout" };
+  };
+
   return {
     failed,
     metrics,
@@ -237,22 +259,16 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
       else lane?.resume();
       return lane !== undefined;
     },
-    live: () => (failure === undefined ? { ok: true } : { ok: false, reason: failure.message }),
-    ready() {
-      if (phase !== "running") return { ok: false, reason: phase };
-      if (running?.assignment.phase !== "active") {
-        return { ok: false, reason: "no assignment from the consumer group yet" };
-      }
-      return lease.isHeld
-        ? { ok: true }
-        : { ok: false, reason: "the group coordinator hasn't answered for most of a session timeout" };
-    },
+    live,
+    ready,
     state: () =>
-      relayState(
-        phase === "running" ? (running?.assignment.phase ?? "starting") : phase,
-        running?.assignment.slots.values() ?? [],
-        environments,
-      ),
+      relayState({
+        ...{ version: options.version, topic: topics.events, groupId: config.kafka.groupId },
+        ...{ now: Date.now(), startedAt, live: live(), ready: ready(), environments, activities },
+        phase: phase === "running" ? (running?.assignment.phase ?? "starting") : phase,
+        slots: running?.assignment.slots ?? new Map(),
+        ...recent.view(),
+      }),
   };
 }
 

@@ -23,6 +23,8 @@ export interface ResultPublisherOptions {
   maskPhone(phone: string): PhoneInLogs;
   logger: Logger;
   onFatal(error: OptoutError): void;
+  /** Its results are published. */
+  onPublished(batch: SealedBatch["batch"], results: BatchResults): void;
 }
 
 export function createResultPublisher(options: ResultPublisherOptions): ResultPublisher {
@@ -95,6 +97,7 @@ export function createResultPublisher(options: ResultPublisherOptions): ResultPu
       if (!published) return never();
       count(results, trace);
       log(results, trace);
+      options.onPublished(sealed.batch, results);
     },
   };
 }

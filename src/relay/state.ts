@@ -1,55 +1,121 @@
+import { adviceOn } from "../console/advice.ts";
 import type { Environment } from "../delivery/environment.ts";
-import type { LaneState } from "../delivery/lane.ts";
-import type { Assignment } from "./assignment.ts";
+import type { LaneState, PartOutcome } from "../delivery/lane.ts";
+import type { Activity } from "./activity.ts";
+import { rfc3339 } from "./result-messages.ts";
+import type { SealedBatch } from "./sealed-batch.ts";
 import type { Slot } from "./slot.ts";
+import { metricsSource } from "./source.ts";
+import type { BatchMark, BatchView, ClosureView, PartitionView, RelayState } from "./state-view.ts";
 
-/** Where everything stands, for people: what `/state` shows. Without a phone, key, secret or URL. */
-export interface RelayState {
-  phase: Assignment["phase"] | "starting" | "draining" | "stopped";
-  partitions: {
-    partition: number;
-    committedOffset: number;
-    position: number;
-    sealedBatches: number;
-    pendingEvents: number;
-    ledgerUsedRatio: number;
-    paused: boolean;
-  }[];
-  environments: ({ name: string; closure: ClosureView | null } & Omit<LaneState, "closure">)[];
+export type { RelayState } from "./state-view.ts";
+
+/** More than these are counted, not listed: a page that is open asks for the state each second. */
+export const LIMITS = {
+  partitions: 128,
+  /** Of one partition; a line on a wide screen has room for no more. */
+  batches: 240,
+  /** Of all partitions together. */
+  allBatches: 1_000,
+};
+
+/** With 64 environments of the longest names, each closed, and as many partitions and batches as are listed. */
+export const MAX_STATE_BYTES = 384 * 1024;
+
+export interface StateSource
+  extends Omit<RelayState, "now" | "startedAt" | "environments" | "partitions" | "partitionsNotShown"> {
+  /** Milliseconds since the epoch. */
+  now: number;
+  startedAt: number;
+  slots: ReadonlyMap<number, Slot>;
+  environments: readonly Environment[];
+  /** Of the environments, in the same order. */
+  activities: readonly Activity[];
 }
 
-/** Why a lane is closed, since when (RFC 3339), and when it is tried again: null if an operator has to resume it. */
-export interface ClosureView {
-  reason: string;
-  since: string;
-  until: string | null;
+/** Looks at batches, never at their events. */
+export function relayState(source: StateSource): RelayState {
+  const { now, startedAt, slots, environments, activities, ...rest } = source;
+  const figures = metricsSource(() => slots, environments).environments();
+  const shown = shownSlots([...slots.values()]);
+  const batchesOfEach = Math.min(LIMITS.batches, Math.floor(LIMITS.allBatches / Math.max(1, shown.length)));
+  return {
+    ...rest,
+    now: rfc3339(now),
+    startedAt: rfc3339(startedAt),
+    environments: environments.map(({ lane }, index) => {
+      const { closure, ...state } = lane.state();
+      const { pendingEntries = 0, oldestPendingAt } = figures[index] ?? {};
+      return {
+        name: lane.name,
+        ...state,
+        closure: closure && closureView(closure),
+        waiting: pendingEntries,
+        oldestAskedAt: oldestPendingAt === undefined ? null : rfc3339(oldestPendingAt),
+        ...(activities[index]?.view() ?? { requests: 0, attempts: {} }),
+      };
+    }),
+    partitions: shown.map((slot) => partitionView(slot, environments.length, batchesOfEach)),
+    partitionsNotShown: slots.size - shown.length,
+  };
 }
 
-export const relayState = (
-  phase: RelayState["phase"],
-  slots: Iterable<Slot>,
-  environments: readonly Environment[],
-): RelayState => ({
-  phase,
-  partitions: [...slots].map(({ partition, paused }) => ({
+function shownSlots(slots: Slot[]): Slot[] {
+  const byNumber = (one: Slot, other: Slot) => one.partition.number - other.partition.number;
+  const byPending = (one: Slot, other: Slot) => other.partition.pendingEvents - one.partition.pendingEvents;
+  if (slots.length <= LIMITS.partitions) return slots.sort(byNumber);
+  return slots.sort(byPending).slice(0, LIMITS.partitions).sort(byNumber);
+}
+
+function partitionView(
+  { partition, highWatermark, paused }: Slot,
+  environmentCount: number,
+  batches: number,
+): PartitionView {
+  const { committedOffset, sealed } = partition;
+  const unanswered = new Array<number>(environmentCount).fill(0);
+  for (const batch of sealed) {
+    batch.outcomes.forEach((outcome, environment) => {
+      if (isUnanswered(batch, outcome)) unanswered[environment] = (unanswered[environment] ?? 0) + 1;
+    });
+  }
+  return {
     partition: partition.number,
-    committedOffset: partition.committedOffset,
+    committedOffset,
     position: partition.position,
-    sealedBatches: partition.sealed.length,
+    lag: highWatermark === undefined ? null : Math.max(0, highWatermark - committedOffset),
+    sealedBatches: sealed.length,
     pendingEvents: partition.pendingEvents,
-    ledgerUsedRatio: partition.ledgerUsedRatio,
+    ledgerUsedRatio: Number(partition.ledgerUsedRatio.toFixed(4)),
     paused,
-  })),
-  environments: environments.map(({ lane }) => {
-    const state = lane.state();
-    return { name: lane.name, ...state, closure: state.closure && closureView(state.closure) };
-  }),
+    pausedFor: !paused ? null : partition.paused ? "room" : "schema",
+    unanswered,
+    batches: sealed.slice(0, batches).map(batchView),
+  };
+}
+
+type Outcome = SealedBatch["outcomes"][number];
+
+const isUnanswered = ({ settled, batch }: SealedBatch, outcome: Outcome): boolean =>
+  outcome === undefined && !settled && batch.entries.length > 0;
+
+const batchView = (sealed: SealedBatch): BatchView => ({
+  first: sealed.first,
+  last: sealed.last,
+  entries: sealed.batch.entries.length,
+  marks: sealed.outcomes.map((outcome, environment) => markOf(sealed, outcome, environment)).join(""),
 });
+
+function markOf(sealed: SealedBatch, outcome: Outcome, environment: number): BatchMark {
+  if (isUnanswered(sealed, outcome)) return Array.isArray(sealed.splits[environment]) ? "s" : "w";
+  if (outcome === undefined) return "n";
+  if (outcome === "earlier") return "a";
+  return outcome.every(({ accepted }: PartOutcome) => accepted) ? "a" : "r";
+}
 
 const closureView = ({ reason, since, until }: NonNullable<LaneState["closure"]>): ClosureView => ({
   reason,
   since: rfc3339(since),
   until: until === null ? null : rfc3339(until),
+  ...adviceOn(reason),
 });
-
-const rfc3339 = (milliseconds: number): string => new Date(milliseconds).toISOString();

@@ -56,7 +56,33 @@ test("metrics come in Prometheus' text format, the state as JSON", async (t) => 
   assert.ok(parseExposition(await metrics.text()).families.size > 20);
   const state = await fetch(`${url}/state`);
   assert.match(state.headers.get("content-type") ?? "", /^application\/json/);
-  assert.deepEqual(await state.json(), { phase: "active", environments: [] });
+  assert.equal(state.headers.get("cache-control"), "no-store");
+  assert.deepEqual(await state.json(), { phase: "active", environments: [], pausing: { by: "anybody" } });
+});
+
+test("the page and all it loads come with a policy that allows nothing from elsewhere", async (t) => {
+  const url = await serve(t, observed());
+  const page = await (await fetch(url)).text();
+  const assets = [...page.matchAll(/(?:href|src)="(\/console\/[^"]+)"/g)].map(([, path]) => path);
+  assert.deepEqual(assets, ["/console/style.css", "/console/main.js"]);
+  for (const path of ["/", ...assets]) {
+    const { status, headers } = await fetch(url + path);
+    assert.equal(status, 200);
+    assert.match(
+      headers.get("content-security-policy") ?? "",
+      /^default-src 'none'; script-src 'self'; style-src/,
+    );
+    assert.equal(headers.get("x-content-type-options"), "nosniff");
+    assert.equal(headers.get("cache-control"), "no-store");
+  }
+  for (const path of [
+    "/console/",
+    "/console/../relay.js",
+    "/console/%2e%2e/routes.js",
+    "/console/main.js.map",
+  ]) {
+    assert.equal((await fetch(url + path)).status, 404, path);
+  }
 });
 
 test("any other path is a 404 that names those there are", async (t) => {
