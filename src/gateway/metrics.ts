@@ -10,8 +10,8 @@ const NOT_OF_OPT_OUT = [404, 408, 431];
 
 export type GatewayMetrics = ReturnType<typeof createGatewayMetrics>;
 
-/** All metrics of the gateway, on a registry of their own. Labels hold closed lists only. */
-export function createGatewayMetrics() {
+/** All metrics of the gateway, on a registry of their own. Labels hold closed lists only. `isReady` is asked at each scrape. */
+export function createGatewayMetrics(isReady: () => Promise<boolean>) {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -21,6 +21,14 @@ export function createGatewayMetrics() {
     labelNames: ["version", "node"],
     registers,
   }).set({ version: VERSION, node: process.version }, 1);
+  new Gauge({
+    name: "optout_gateway_ready",
+    help: "1 while Kafka can take opt-outs from this gateway, 0 while it can't; what /readyz answers, by the same question.",
+    registers,
+    async collect() {
+      this.set(Number(await isReady()));
+    },
+  });
 
   const metrics = {
     registry,
