@@ -56,7 +56,7 @@ export function createGatewayMetrics(isReady: () => Promise<boolean>) {
     }),
     requestSeconds: new Histogram({
       name: "optout_gateway_request_seconds",
-      help: "From a request's headers to the end of its answer, of /opt-out.",
+      help: "Seconds from the headers of a request to /opt-out to the end of its answer.",
       buckets: SECONDS,
       registers,
     }),
@@ -67,7 +67,7 @@ export function createGatewayMetrics(isReady: () => Promise<boolean>) {
     }),
     produceSeconds: new Histogram({
       name: "optout_gateway_produce_seconds",
-      help: "From handing a record to the Kafka client to all in-sync replicas having it, or to the client giving up.",
+      help: "Seconds from handing a record to the Kafka client to all in-sync replicas having it (acknowledged), or to the client giving up (failed).",
       labelNames: ["outcome"],
       buckets: SECONDS,
       registers,
