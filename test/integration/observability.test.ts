@@ -3,17 +3,9 @@ import { after, describe, test } from "node:test";
 import { findFreePorts } from "../../src/local-stack/ports.ts";
 import { endOffsets } from "../support/kafka.ts";
 import { assertContract, type Exposition } from "../support/prometheus.ts";
-import {
-  createScenario,
-  optOut,
-  optOuts,
-  phoneOf,
-  phones,
-  type RelayProcess,
-  type Scenario,
-} from "../support/scenario.ts";
+import { createScenario, optOut, optOuts, phoneOf, phones, type RelayProcess } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
-import { assertOnEveryList, assertOneOutcomeEach, entryRequests } from "../support/verify.ts";
+import { assertOnEveryList, assertOneOutcomeEach, attemptsBy, entryRequests } from "../support/verify.ts";
 import { scrape, stateOf } from "../support/views.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -26,19 +18,6 @@ interface Health {
 async function health({ url }: RelayProcess, path: "livez" | "readyz"): Promise<Health> {
   const response = await fetch(`${url}/${path}`);
   return { code: response.status, ...((await response.json()) as Omit<Health, "code">) };
-}
-
-/** What the environment's own log says came of the requests, in the words of the metric. Without short answers. */
-function attemptsBy({ simulator }: Scenario, environment: string): Record<string, number> {
-  const counts = { acknowledged: 0, refused: 0, unauthorized: 0, unavailable: 0, error: 0 };
-  for (const { status } of entryRequests(simulator, environment)) {
-    if (status === 201) counts.acknowledged++;
-    else if (status === 422) counts.refused++;
-    else if (status === 401) counts.unauthorized++;
-    else if (status === 0) counts.error++;
-    else counts.unavailable++;
-  }
-  return counts;
 }
 
 describe("what the relay shows of itself", () => {

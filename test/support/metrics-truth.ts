@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import type { Exposition } from "./prometheus.ts";
+import type { Committed, RelayProcess, Scenario } from "./scenario.ts";
+import { attemptsBy, entryRequests } from "./verify.ts";
+import { scrape } from "./views.ts";
+import { waitFor } from "./wait.ts";
+
+const PARTITION_GAUGES = [
+  "optout_committed_offset",
+  "optout_consumer_lag",
+  "optout_ledger_used_ratio",
+  "optout_partition_paused",
+];
+
+/** The partitions that its gauges show; fails unless they show the same ones. */
+export function shownPartitions({ families }: Exposition): string[] {
+  const [first = [], ...others] = PARTITION_GAUGES.map((name) =>
+    (families.get(name)?.samples ?? []).map(({ labels }) => labels.partition ?? "").sort(),
+  );
+  for (const other of others) assert.deepEqual(other, first);
+  return first;
+}
+
+/** Of all samples of that name that have these labels, perhaps among others. */
+export const total = (
+  expositions: readonly Exposition[],
+  name: string,
+  labels: Record<string, string> = {},
+): number =>
+  expositions
+    .flatMap(({ families }) => [...families.values()].flatMap(({ samples }) => samples))
+    .filter((sample) => sample.name === name)
+    .filter((sample) => Object.entries(labels).every(([label, value]) => sample.labels[label] === value))
+    .reduce((sum, { value }) => sum + value, 0);
+
+/** Two numbers that something lies between; the same two if it is known. */
+export interface Range {
+  least: number;
+  most: number;
+}
+
+export const exactly = (count: number): Range => ({ least: count, most: count });
+export const plus = (a: Range, b: Range): Range => ({ least: a.least + b.least, most: a.most + b.most });
+
+function assertWithin(actual: number, { least, most }: Range, what: string): void {
+  assert.ok(actual >= least && actual <= most, `${what}: ${actual} isn't within ${least} and ${most}`);
+}
+
+/** By partition, what the ledgers hold. */
+export type Backlog = Map<number, { events: number; batches: number }>;
+
+export const backlogOf = (committed: Map<number, Committed>): Backlog =>
+  new Map(
+    [...committed].map(([partition, { ledger }]) => [
+      partition,
+      {
+        events: ledger.reduce((sum, { first, last }) => sum + last - first + 1, 0),
+        batches: ledger.length,
+      },
+    ]),
+  );
+
+/** Waits until the ledgers hold so many events, acknowledged by all environments but us-west. */
+export const waitForBacklog = (scenario: Scenario, events: number): Promise<Backlog> =>
+  waitFor(`${events} events to wait for us-west alone`, async () => {
+    const committed = await scenario.committed();
+    const batches = [...committed.values()].flatMap(({ ledger }) => ledger);
+    const isReady = batches.every(({ acknowledged }) =>
+      acknowledged.every((flag, index) => flag === (scenario.environments[index] !== "us-west")),
+    );
+    const backlog = backlogOf(committed);
+    const held = [...backlog.values()].reduce((sum, each) => sum + each.events, 0);
+    return isReady && held === events && backlog;
+  });
+
+/** How often each partition was taken over, by the relays' own logs. */
+export function takeovers(relays: readonly RelayProcess[]): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const { msg, partitions } of relays.flatMap((relay) => relay.logs())) {
+    if (msg !== "partitions taken over" || !Array.isArray(partitions)) continue;
+    for (const partition of partitions) counts.set(partition, (counts.get(partition) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/**
+ * What was read and cut again of a backlog: all of it once, and at most once for each time that its partition was taken
+ * over. Known exactly unless the group rebalanced more often than it had to.
+ */
+export function readAgain(
+  backlog: Backlog,
+  before: Map<number, number>,
+  after: Map<number, number>,
+): { events: Range; batches: Range } {
+  const range = (read: (each: { events: number; batches: number }) => number): Range =>
+    [...backlog].reduce(
+      (sum, [partition, each]) => {
+        const times = (after.get(partition) ?? 0) - (before.get(partition) ?? 0);
+        return plus(sum, { least: read(each), most: read(each) * times });
+      },
+      { least: 0, most: 0 },
+    );
+  return { events: range(({ events }) => events), batches: range(({ batches }) => batches) };
+}
+
+/**
+ * The counters of all relays together against the environments' request logs and the status topic. Every event has a phone
+ * of its own, production has been sent every batch, and nothing was split.
+ */
+export async function assertSums(
+  scenario: Scenario,
+  relays: readonly Exposition[],
+  expected: { consumed: Range; again: { events: Range; batches: Range } },
+): Promise<void> {
+  const sum = (name: string, labels?: Record<string, string>) => total(relays, name, labels);
+  assertWithin(sum("optout_events_consumed_total"), expected.consumed, "events consumed");
+
+  const batches = new Map(
+    entryRequests(scenario.simulator, "production").map(({ key, entries }) => [key, entries]),
+  );
+  const sealedAgain = sum("optout_batches_sealed_total", { trigger: "ledger" });
+  const sealed = sum("optout_batches_sealed_total");
+  assert.equal(sealed - sealedAgain, batches.size, "batches cut for the first time");
+  assertWithin(sealedAgain, expected.again.batches, "batches cut again");
+  assert.equal(sum("optout_batch_entries_count"), sealed);
+  const entries = [...batches.values()].reduce((all, each) => all + each, 0);
+  assertWithin(
+    sum("optout_batch_entries_sum") - entries,
+    expected.again.events,
+    "entries of batches cut again",
+  );
+
+  for (const environment of scenario.environments) {
+    const attempts = Object.entries(attemptsBy(scenario, environment));
+    for (const [outcome, count] of attempts) {
+      const shown = sum("optout_delivery_attempts_total", { environment, outcome });
+      assert.equal(shown, count, `${outcome} at ${environment}`);
+    }
+    const all = attempts.reduce((so, [, count]) => so + count, 0);
+    assert.equal(sum("optout_delivery_attempts_total", { environment }), all, `attempts at ${environment}`);
+    assert.equal(sum("optout_delivery_seconds_count", { environment }), all);
+  }
+
+  // Records, not events: a status that is published again counts again.
+  const statuses = await scenario.statuses();
+  assert.equal(sum("optout_events_completed_total"), statuses.length, "statuses published");
+  const delivered = statuses.filter(({ outcome }) => outcome === "delivered").length;
+  assert.equal(sum("optout_events_completed_total", { outcome: "delivered" }), delivered);
+  assert.equal(sum("optout_end_to_end_seconds_count"), delivered);
+}
+
+/**
+ * Looks for partitions that two relays show at once while `loser` gives partitions up to `gainer`. The gainer is asked
+ * first: what it shows then, the other must have dropped before. A relay that has ended shows nothing.
+ */
+export function watchForDoubles(gainer: RelayProcess, loser: RelayProcess) {
+  const stopping = new AbortController();
+  const shown = async (relay: RelayProcess) =>
+    relay.running ? shownPartitions(await scrape(relay).catch(() => nothing)) : [];
+  const run = async () => {
+    const doubles: string[] = [];
+    let scrapes = 0;
+    while (!stopping.signal.aborted) {
+      const gained = await shown(gainer);
+      const kept = await shown(loser);
+      doubles.push(...gained.filter((partition) => kept.includes(partition)));
+      scrapes++;
+    }
+    return { doubles, scrapes };
+  };
+  const running = run();
+  // A failure is reported by `stop`.
+  running.catch(() => {});
+  return {
+    stop() {
+      stopping.abort();
+      return running;
+    },
+  };
+}
+
+const nothing: Exposition = { families: new Map(), value: () => Number.NaN, sum: () => 0 };
