@@ -1,19 +1,24 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
+import { startLoad } from "../support/aftermath.ts";
 import {
+  assertGrown,
   assertSums,
   backlogOf,
   exactly,
+  ownSamples,
   plus,
   readAgain,
+  series,
   shownPartitions,
   takeovers,
   total,
   waitForBacklog,
   watchForDoubles,
 } from "../support/metrics-truth.ts";
-import type { Exposition } from "../support/prometheus.ts";
-import { createScenario, optOuts, type RelayProcess, type Scenario } from "../support/scenario.ts";
+import { startOtlpCollector } from "../support/otlp-collector.ts";
+import { type Exemplar, type Exposition, type OpenMetrics, parseOpenMetrics } from "../support/prometheus.ts";
+import { createScenario, optOut, optOuts, type RelayProcess, type Scenario } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
 import { scrape, stateOf } from "../support/views.ts";
 import { waitFor } from "../support/wait.ts";
@@ -64,9 +69,27 @@ async function assertGauges(
   }
 }
 
+/** Long ago; the larger the number, the later. */
+const at = (minutes: number): string => new Date(Date.UTC(2026, 0, 2, 3, minutes)).toISOString();
+
+const countersAbove0 = ({ families }: Exposition): string[] =>
+  [...families]
+    .filter(([name, { type }]) => name.startsWith("optout_") && type !== "gauge")
+    .flatMap(([, { samples }]) => samples)
+    .flatMap(({ name, value }) => (value === 0 ? [] : [name]));
+
 const setPaused = async ({ url }: RelayProcess, action: "pause" | "resume"): Promise<void> => {
   const { status } = await fetch(`${url}/environments/us-west/${action}`, { method: "POST" });
   assert.equal(status, 200);
+};
+
+/** As Prometheus 2 and 3 ask. */
+const OPEN_METRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+
+const scrapeOpenMetrics = async ({ url }: RelayProcess): Promise<OpenMetrics> => {
+  const response = await fetch(`${url}/metrics`, { headers: { accept: OPEN_METRICS } });
+  assert.match(response.headers.get("content-type") ?? "", /^application\/openmetrics-text; version=1\.0\.0/);
+  return parseOpenMetrics(await response.text());
 };
 
 describe("the metrics tell the truth", { concurrency: 2 }, () => {
@@ -143,5 +166,118 @@ describe("the metrics tell the truth", { concurrency: 2 }, () => {
     assert.ok(end);
     await assertGauges(scenario, [stays], [end]);
     await assertSums(scenario, [end, waiting[1]], { consumed, again });
+  });
+
+  test("after a kill -9: counters begin at 0, and what waits for whom since when is right from the first look on", async () => {
+    await using scenario = await createScenario({ partitions: PARTITIONS, sessionTimeout: "3s" });
+    const { simulator } = scenario;
+    const killed = await scenario.startRelay();
+    await scenario.produce([...optOuts(0, 99), optOut(99, { occurredAt: at(0) })]);
+    await scenario.allSettled();
+    simulator.setFaults("us-west", { outage: true });
+    await scenario.produce([...optOuts(100, 299), optOut(299, { occurredAt: at(1) })]);
+    await waitForBacklog(scenario, 200);
+    assert.equal((await scrape(killed)).sum("optout_events_completed_total"), 100);
+    killed.kill("SIGKILL");
+    await killed.exit;
+    const committed = await scenario.committed();
+    await scenario.produce([...optOuts(300, 359), optOut(359, { occurredAt: at(2) })]);
+
+    // The group has no place for it yet: it still waits for the one that was killed.
+    const relay = await scenario.startRelay({ wait: false });
+    const first = await scrape(relay);
+    assert.deepEqual(shownPartitions(first), []);
+    assert.deepEqual(countersAbove0(first), []);
+    const seen = [first];
+    const caughtUp = await waitFor("all to be read, and the others to have theirs", async () => {
+      const metrics = await scrape(relay);
+      seen.push(metrics);
+      const others = pendingAt([metrics], "production") + pendingAt([metrics], "eu-central");
+      return pendingAt([metrics], "us-west") === 260 && others === 0 && metrics;
+    });
+    for (const metrics of seen) {
+      for (const partition of shownPartitions(metrics)) {
+        const offset = metrics.value("optout_committed_offset", { partition });
+        assert.equal(offset, Math.max(0, committed.get(Number(partition))?.offset ?? 0));
+      }
+      for (const environment of ["production", "eu-central"]) {
+        assert.ok(pendingAt([metrics], environment) <= 60, `${environment} had acknowledged the rest`);
+        const since = metrics.value("optout_environment_oldest_pending_timestamp_seconds", { environment });
+        assert.ok(since === 0 || since >= Date.parse(at(2)) / 1_000, `${environment} since ${since}`);
+      }
+      assert.equal(metrics.sum("optout_events_completed_total"), 0);
+    }
+    const environment = "us-west";
+    const oldest = caughtUp.value("optout_environment_oldest_pending_timestamp_seconds", { environment });
+    assert.equal(oldest, Date.parse(at(1)) / 1_000, "of those that wait, not of those that are settled");
+    assert.equal(caughtUp.sum("optout_consumer_lag"), 260);
+
+    simulator.setFaults("us-west", {});
+    await scenario.allSettled();
+    const end = await scrape(relay);
+    // Once, unless the group rebalanced again.
+    const consumed = end.sum("optout_events_consumed_total");
+    assert.ok(consumed >= 260 && consumed <= 260 * Math.max(...takeovers([relay]).values()), `${consumed}`);
+    const published = (await scenario.statuses()).length - 100;
+    assert.equal(end.sum("optout_events_completed_total"), published, "without those of the first process");
+    assert.equal(end.value("optout_end_to_end_seconds_count"), published);
+    for (const name of scenario.environments) {
+      assert.equal(pendingAt([end], name), 0);
+      const labels = { environment: name };
+      assert.equal(end.value("optout_environment_oldest_pending_timestamp_seconds", labels), 0);
+    }
+  });
+
+  test("both formats, asked for at the same time under load, have the same series; exemplars are of spans, in OpenMetrics alone", async () => {
+    await using collector = await startOtlpCollector();
+    await using scenario = await createScenario();
+    for (const name of scenario.environments) scenario.simulator.setFaults(name, { errorRate: 0.2 });
+    const relay = await scenario.startRelay({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url } });
+    const load = startLoad(scenario, { events: 20, everyMs: 50 });
+    const exemplars: Exemplar[] = [];
+    try {
+      await waitFor("both partitions to be read and something to be settled", async () => {
+        const metrics = await scrape(relay);
+        const read = metrics.families.get("optout_events_consumed_total")?.samples.length;
+        return read === 2 && metrics.sum("optout_events_completed_total") > 0;
+      });
+      const start = (await scrape(relay)).sum("optout_delivery_attempts_total");
+      await waitFor("twenty rounds, with work between them", async () => {
+        const before = await scrape(relay);
+        const [text, open, more] = await Promise.all([
+          scrape(relay),
+          scrapeOpenMetrics(relay),
+          scrapeOpenMetrics(relay),
+        ]);
+        const later = await scrape(relay);
+        assert.deepEqual(series(open.exposition), series(text));
+        assert.deepEqual(series(more.exposition), series(text));
+        for (const middle of [text, open.exposition, more.exposition]) {
+          assertGrown(before, middle);
+          assertGrown(middle, later);
+        }
+        exemplars.push(...open.exemplars, ...more.exemplars);
+        return later.sum("optout_delivery_attempts_total") >= start + 60;
+      });
+    } finally {
+      await load.stop();
+    }
+    await scenario.allSettled();
+    const [text, open] = await Promise.all([scrape(relay), scrapeOpenMetrics(relay)]);
+    assert.deepEqual(ownSamples(open.exposition), ownSamples(text));
+    exemplars.push(...open.exemplars);
+
+    const names = new Set(exemplars.map(({ sample }) => sample.name));
+    assert.deepEqual([...names].sort(), [
+      "optout_delivery_seconds_bucket",
+      "optout_end_to_end_seconds_bucket",
+    ]);
+    for (const { sample, value } of exemplars) {
+      assert.ok(value <= Number(sample.labels.le?.replace("+Inf", "Infinity")), "it lies in its bucket");
+    }
+    await waitFor("the collector to have the span of each exemplar", () => {
+      const spans = new Set(collector.spans.map(({ traceId, spanId }) => `${traceId} ${spanId}`));
+      return exemplars.every(({ labels }) => spans.has(`${labels.trace_id} ${labels.span_id}`));
+    });
   });
 });

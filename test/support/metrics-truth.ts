@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Exposition } from "./prometheus.ts";
 import type { Committed, RelayProcess, Scenario } from "./scenario.ts";
 import { attemptsBy, entryRequests } from "./verify.ts";
@@ -32,6 +33,27 @@ export const total = (
     .filter((sample) => sample.name === name)
     .filter((sample) => Object.entries(labels).every(([label, value]) => sample.labels[label] === value))
     .reduce((sum, { value }) => sum + value, 0);
+
+/** The product's own, by name and labels; not those of Node, some of which come and go. */
+export const ownSamples = ({ families }: Exposition): Record<string, number> =>
+  Object.fromEntries(
+    [...families]
+      .filter(([name]) => name.startsWith("optout_"))
+      .flatMap(([, { samples }]) => samples)
+      .map(({ name, labels, value }) => [`${name} ${JSON.stringify(Object.entries(labels).sort())}`, value]),
+  );
+
+export const series = (exposition: Exposition): string[] => Object.keys(ownSamples(exposition)).sort();
+
+/** No counter or bucket has fallen from the one scrape to the other. */
+export function assertGrown(before: Exposition, after: Exposition): void {
+  const counts = ({ families }: Exposition): Exposition["families"] =>
+    new Map([...families].filter(([, { type }]) => type !== "gauge"));
+  const later = ownSamples({ ...after, families: counts(after) });
+  for (const [id, value] of Object.entries(ownSamples({ ...before, families: counts(before) }))) {
+    assert.ok((later[id] ?? -1) >= value, `${id} fell from ${value} to ${later[id]}`);
+  }
+}
 
 /** Two numbers that something lies between; the same two if it is known. */
 export interface Range {
@@ -165,6 +187,7 @@ export function watchForDoubles(gainer: RelayProcess, loser: RelayProcess) {
       const kept = await shown(loser);
       doubles.push(...gained.filter((partition) => kept.includes(partition)));
       scrapes++;
+      await sleep(20);
     }
     return { doubles, scrapes };
   };
