@@ -1,23 +1,18 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { startLoad } from "../support/aftermath.ts";
 import {
-  assertGrown,
   assertSums,
   backlogOf,
   exactly,
-  ownSamples,
   plus,
   readAgain,
-  series,
   shownPartitions,
   takeovers,
   total,
   waitForBacklog,
   watchForDoubles,
 } from "../support/metrics-truth.ts";
-import { startOtlpCollector } from "../support/otlp-collector.ts";
-import { type Exemplar, type Exposition, type OpenMetrics, parseOpenMetrics } from "../support/prometheus.ts";
+import type { Exposition } from "../support/prometheus.ts";
 import { createScenario, optOut, optOuts, type RelayProcess, type Scenario } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
 import { scrape, stateOf } from "../support/views.ts";
@@ -81,15 +76,6 @@ const countersAbove0 = ({ families }: Exposition): string[] =>
 const setPaused = async ({ url }: RelayProcess, action: "pause" | "resume"): Promise<void> => {
   const { status } = await fetch(`${url}/environments/us-west/${action}`, { method: "POST" });
   assert.equal(status, 200);
-};
-
-/** As Prometheus 2 and 3 ask. */
-const OPEN_METRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
-
-const scrapeOpenMetrics = async ({ url }: RelayProcess): Promise<OpenMetrics> => {
-  const response = await fetch(`${url}/metrics`, { headers: { accept: OPEN_METRICS } });
-  assert.match(response.headers.get("content-type") ?? "", /^application\/openmetrics-text; version=1\.0\.0/);
-  return parseOpenMetrics(await response.text());
 };
 
 describe("the metrics tell the truth", { concurrency: 2 }, () => {
@@ -226,58 +212,5 @@ describe("the metrics tell the truth", { concurrency: 2 }, () => {
       const labels = { environment: name };
       assert.equal(end.value("optout_environment_oldest_pending_timestamp_seconds", labels), 0);
     }
-  });
-
-  test("both formats, asked for at the same time under load, have the same series; exemplars are of spans, in OpenMetrics alone", async () => {
-    await using collector = await startOtlpCollector();
-    await using scenario = await createScenario();
-    for (const name of scenario.environments) scenario.simulator.setFaults(name, { errorRate: 0.2 });
-    const relay = await scenario.startRelay({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url } });
-    const load = startLoad(scenario, { events: 20, everyMs: 50 });
-    const exemplars: Exemplar[] = [];
-    try {
-      await waitFor("both partitions to be read and something to be settled", async () => {
-        const metrics = await scrape(relay);
-        const read = metrics.families.get("optout_events_consumed_total")?.samples.length;
-        return read === 2 && metrics.sum("optout_events_completed_total") > 0;
-      });
-      const start = (await scrape(relay)).sum("optout_delivery_attempts_total");
-      await waitFor("twenty rounds, with work between them", async () => {
-        const before = await scrape(relay);
-        const [text, open, more] = await Promise.all([
-          scrape(relay),
-          scrapeOpenMetrics(relay),
-          scrapeOpenMetrics(relay),
-        ]);
-        const later = await scrape(relay);
-        assert.deepEqual(series(open.exposition), series(text));
-        assert.deepEqual(series(more.exposition), series(text));
-        for (const middle of [text, open.exposition, more.exposition]) {
-          assertGrown(before, middle);
-          assertGrown(middle, later);
-        }
-        exemplars.push(...open.exemplars, ...more.exemplars);
-        return later.sum("optout_delivery_attempts_total") >= start + 60;
-      });
-    } finally {
-      await load.stop();
-    }
-    await scenario.allSettled();
-    const [text, open] = await Promise.all([scrape(relay), scrapeOpenMetrics(relay)]);
-    assert.deepEqual(ownSamples(open.exposition), ownSamples(text));
-    exemplars.push(...open.exemplars);
-
-    const names = new Set(exemplars.map(({ sample }) => sample.name));
-    assert.deepEqual([...names].sort(), [
-      "optout_delivery_seconds_bucket",
-      "optout_end_to_end_seconds_bucket",
-    ]);
-    for (const { sample, value } of exemplars) {
-      assert.ok(value <= Number(sample.labels.le?.replace("+Inf", "Infinity")), "it lies in its bucket");
-    }
-    await waitFor("the collector to have the span of each exemplar", () => {
-      const spans = new Set(collector.spans.map(({ traceId, spanId }) => `${traceId} ${spanId}`));
-      return exemplars.every(({ labels }) => spans.has(`${labels.trace_id} ${labels.span_id}`));
-    });
   });
 });

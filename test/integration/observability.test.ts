@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { findFreePorts } from "../../src/local-stack/ports.ts";
+import { eventsInLedgers } from "../support/aftermath.ts";
 import { endOffsets } from "../support/kafka.ts";
 import { assertContract, type Exposition } from "../support/prometheus.ts";
 import { createScenario, optOut, optOuts, phoneOf, phones, type RelayProcess } from "../support/scenario.ts";
@@ -194,12 +195,12 @@ describe("what the relay shows of itself", () => {
     assert.deepEqual(await health(relay, "readyz"), { code: 503, status: "unavailable", reason: "draining" });
     assert.deepEqual(await health(relay, "livez"), { code: 200, status: "ok" });
     assert.deepEqual(await relay.exit, { code: 0, signal: null });
-    const ledgers = [...(await scenario.committed()).values()].map(({ ledger }) => ledger);
-    assert.deepEqual(
-      ledgers.map((ledger) => ledger.map(({ acknowledged }) => acknowledged)),
-      [[[true, false, true]], [[true, false, true]]],
-      "what was under way is finished and recorded",
-    );
+    const committed = await scenario.committed();
+    assert.equal(eventsInLedgers(committed), 100);
+    // One in each partition, or more if the machine was too busy to read a full batch in time.
+    for (const { acknowledged } of [...committed.values()].flatMap(({ ledger }) => ledger)) {
+      assert.deepEqual(acknowledged, [true, false, true], "what was under way is finished and recorded");
+    }
     assert.equal(scenario.simulator.entries("production").length, 101);
   });
 });
