@@ -54,7 +54,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, logger, producer, requestTimeout = REQUEST_TIMEOUT_MS } = options;
   const { patience = SEND_PATIENCE_MS, maxInFlight = MAX_IN_FLIGHT } = options;
   const { now = () => performance.now(), apiKeys = () => config.gateway.apiKeys } = options;
-  const metrics = createGatewayMetrics();
+  const readiness = createReadiness(options.checkKafka, logger, now);
+  const metrics = createGatewayMetrics(async () => (await readiness()) === undefined);
   const { app, refuse } = createApp({ config, logger, metrics, requestTimeout });
   const topic = config.topics.events;
   addOptOut(app, {
@@ -75,7 +76,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     }),
   });
   const close = closer(app);
-  addOperations(app, { metrics, readiness: createReadiness(options.checkKafka, logger, now) });
+  addOperations(app, { metrics, readiness });
   const { host, port } = config.gateway;
   try {
     return { url: await app.listen({ host, port }), close };

@@ -10,8 +10,8 @@ const NOT_OF_OPT_OUT = [404, 408, 431];
 
 export type GatewayMetrics = ReturnType<typeof createGatewayMetrics>;
 
-/** All metrics of the gateway, on a registry of their own. Labels hold closed lists only. */
-export function createGatewayMetrics() {
+/** All metrics of the gateway, on a registry of their own. Labels hold closed lists only. `isReady` is asked at each scrape. */
+export function createGatewayMetrics(isReady: () => Promise<boolean>) {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -21,6 +21,14 @@ export function createGatewayMetrics() {
     labelNames: ["version", "node"],
     registers,
   }).set({ version: VERSION, node: process.version }, 1);
+  new Gauge({
+    name: "optout_gateway_ready",
+    help: "1 while Kafka can take opt-outs from this gateway, 0 while it can't; what /readyz answers, by the same question.",
+    registers,
+    async collect() {
+      this.set(Number(await isReady()));
+    },
+  });
 
   const metrics = {
     registry,
@@ -48,7 +56,7 @@ export function createGatewayMetrics() {
     }),
     requestSeconds: new Histogram({
       name: "optout_gateway_request_seconds",
-      help: "From a request's headers to the end of its answer, of /opt-out.",
+      help: "Seconds from the headers of a request to /opt-out to the end of its answer.",
       buckets: SECONDS,
       registers,
     }),
@@ -59,7 +67,7 @@ export function createGatewayMetrics() {
     }),
     produceSeconds: new Histogram({
       name: "optout_gateway_produce_seconds",
-      help: "From handing a record to the Kafka client to all in-sync replicas having it, or to the client giving up.",
+      help: "Seconds from handing a record to the Kafka client to all in-sync replicas having it (acknowledged), or to the client giving up (failed).",
       labelNames: ["outcome"],
       buckets: SECONDS,
       registers,

@@ -1,8 +1,9 @@
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
 
-/** Milliseconds an answer is good for, so that probes cost Kafka next to nothing. */
+/** Milliseconds an answer is good for, so that probes and scrapes cost Kafka next to nothing. */
 const FRESH_MS = 2_000;
+/** From the question on; whoever comes later waits for what is left of it. */
 const TIMEOUT_MS = 3_000;
 /** Whoever asks may be a stranger: brokers and topics are for the log. */
 const REASON = "Kafka can't take opt-outs now";
@@ -17,7 +18,7 @@ export function createReadiness(
   now: () => number = Date.now,
 ): () => Promise<string | undefined> {
   let last: { at: number; ready: boolean } | undefined;
-  let pending: Promise<boolean> | undefined;
+  let pending: { since: number; answer: Promise<boolean> } | undefined;
   let logged: string | undefined;
 
   const log = (reason: string | undefined): void => {
@@ -37,19 +38,26 @@ export function createReadiness(
     return last.ready;
   };
   const askInTime = async (): Promise<boolean> => {
-    pending ??= ask().finally(() => {
-      pending = undefined;
-    });
+    pending ??= {
+      since: now(),
+      answer: ask().finally(() => {
+        pending = undefined;
+      }),
+    };
+    const { since, answer } = pending;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => {
-        // Why, if that is known, says more.
-        log(logged ?? `Kafka has not answered within ${TIMEOUT_MS / 1_000} s`);
-        resolve(false);
-      }, TIMEOUT_MS);
+      timer = setTimeout(
+        () => {
+          // Why, if that is known, says more.
+          log(logged ?? `Kafka has not answered within ${TIMEOUT_MS / 1_000} s`);
+          resolve(false);
+        },
+        Math.max(0, since + TIMEOUT_MS - now()),
+      );
     });
     try {
-      return await Promise.race([pending, late]);
+      return await Promise.race([answer, late]);
     } finally {
       clearTimeout(timer);
     }

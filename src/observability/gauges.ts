@@ -74,12 +74,12 @@ function addPartitionGauges(registry: Registry, partitions: MetricsSource["parti
     );
   ofEach(
     "ledger_used_ratio",
-    "Share of the room for sealed batches in the offset commit's metadata that is taken; at 1 no batch is sealed until one is settled.",
+    "Share, 0 to 1, of the room for sealed batches in the offset commit's metadata that is taken, of a partition this replica owns; at 1 no batch is sealed until one is settled.",
     ({ ledgerUsedRatio }) => ledgerUsedRatio,
   );
   ofEach(
     "committed_offset",
-    "Committed offset of a partition this replica owns; every event before it is settled.",
+    "Committed offset of a partition this replica owns; every event before it is settled. Goes when the partition goes to another replica.",
     ({ committedOffset }) => committedOffset,
   );
   ofEach(
@@ -89,7 +89,7 @@ function addPartitionGauges(registry: Registry, partitions: MetricsSource["parti
   );
   ofEach(
     "partition_paused",
-    "1 while reading a partition is paused because too much of it is unsettled or a schema is awaited.",
+    "1 while reading a partition this replica owns is paused because too much of it is unsettled or a schema is awaited, else 0.",
     ({ paused }) => Number(paused),
   );
 }
@@ -98,12 +98,12 @@ function addEnvironmentGauges(registry: Registry, environments: MetricsSource["e
   const ofEach = gaugesOf(registry, environments);
   ofEach(
     "pending_entries",
-    "Phones read from Kafka that this environment hasn't acknowledged yet, as far as this replica holds them.",
+    "Entries (phones, each once in a batch) that this replica has read from Kafka and this environment hasn't acknowledged yet. A batch counts whole until the last of its entries is answered; what isn't read yet is in optout_consumer_lag.",
     ({ pendingEntries }) => pendingEntries,
   );
   ofEach(
     "oldest_pending_timestamp_seconds",
-    "Unix time at which the person of the oldest opt-out not yet acknowledged by this environment asked; 0 when nothing is pending.",
+    "Unix time at which the person of the oldest opt-out asked that this replica has read and this environment hasn't acknowledged yet; 0 when nothing is pending.",
     ({ oldestPendingAt }) => seconds(oldestPendingAt),
   );
 }
@@ -112,13 +112,13 @@ function addLaneGauges(registry: Registry, lanes: MetricsSource["lanes"]): void 
   const ofEach = gaugesOf(registry, lanes);
   ofEach(
     "lane_open",
-    "1 while requests to this environment may start, 0 while its lane is closed (outage, Retry-After, refused credentials, paused).",
+    "1 while requests to this environment may start, 0 while its lane, which sends them, is closed (outage, Retry-After, refused credentials, paused).",
     ({ closure }) => Number(closure === null),
   );
   gauge(
     registry,
     "environment_lane_closed",
-    "1 for the reason that this environment's lane is closed for now, 0 for all others.",
+    "1 for the reason that nothing is sent to this environment for now, 0 for all other reasons.",
     ["environment", "reason"],
     () =>
       lanes().flatMap(({ name, closure }) =>
@@ -144,7 +144,7 @@ function addLaneGauges(registry: Registry, lanes: MetricsSource["lanes"]): void 
   );
   ofEach(
     "requests_per_second",
-    "Rate at which this replica may start requests to this environment: its share of the quota, or less if it is answered 429.",
+    "Requests per second that this replica may start to this environment: its share of the quota, or less if it is answered 429.",
     ({ requestsPerSecond }) => requestsPerSecond,
   );
 }

@@ -46,65 +46,78 @@ export function createMetrics(options: { version: string; environments: readonly
     watch(next: MetricsSource): void {
       source = next;
     },
-    eventsConsumed: counter("events_consumed_total", "Records read from the events topic.", ["partition"]),
-    eventsCompleted: counter("events_completed_total", "Events settled, by outcome.", ["outcome"]),
+    eventsConsumed: counter(
+      "events_consumed_total",
+      "Records read from the events topic by this process, by partition. After a restart or rebalance those that weren't settled are read, and counted, again. Stays when the partition goes to another replica.",
+      ["partition"],
+    ),
+    eventsCompleted: counter(
+      "events_completed_total",
+      "Events whose outcome was published to the status topic by this process: delivered to every environment, partially_delivered or rejected. If a restart or rebalance comes before the offset commit, the next owner publishes, and counts, it again.",
+      ["outcome"],
+    ),
     eventsRejected: counter(
       "events_rejected_total",
-      "Events rejected or refused, by reason; each is in the dead-letter topic.",
+      "Events of the outcomes rejected and partially_delivered, by reason; each is in the dead-letter topic.",
       ["reason"],
     ),
     batchesSealed: counter(
       "batches_sealed_total",
-      "Batches sealed, by what cut them: entries, bytes, events or time; ledger: cut again after a restart or rebalance.",
+      "Batches sealed by this process, by what cut them: number of entries, bytes or events, or time (batching.maxWait); ledger: a batch of an earlier owner, cut again after a restart or rebalance.",
       ["trigger"],
     ),
     batchEntries: histogram(
       "batch_entries",
-      "Distinct phones in a sealed batch.",
+      "Entries (distinct phones) in each sealed batch, those cut again after a restart or rebalance too; 0 if all its events were rejected.",
       [],
       [0, 1, 5, 10, 25, 50, 100, 250, 500, 1000],
     ),
     deliveryAttempts: counter(
       "delivery_attempts_total",
-      "Requests to an environment, by what came of them.",
+      "Requests with entries that an environment was sent by this process, retries too, by what came of them; error: no answer. Those broken off by a rebalance or shutdown aren't counted.",
       ["environment", "outcome"],
     ),
     deliverySeconds: tracedHistogram(
       "delivery_seconds",
-      "Duration of one request to an environment, without waiting or backoff.",
+      "Seconds from sending one request with entries to its answer or failure, without waiting or backoff.",
       ["environment"],
       SECONDS,
     ),
     endToEndSeconds: tracedHistogram(
       "end_to_end_seconds",
-      "From when the person asked (else when Kafka got the record) to the last environment's acknowledgement.",
+      "Seconds from when the person asked (else when Kafka got the record) to the last environment's acknowledgement, of events that every environment took.",
       [],
       AGES,
     ),
     rateLimitWaitSeconds: histogram(
       "rate_limit_wait_seconds",
-      "Time for which a request waited because this replica's share of the environment's quota was used up.",
+      "Seconds that each request waited because this replica's share of the environment's quota was used up; 0 if it didn't.",
       ["environment"],
       SECONDS,
     ),
-    tokenRefreshes: counter("token_refreshes_total", "Access token requests, by outcome.", [
-      "environment",
-      "outcome",
-    ]),
-    offsetCommits: counter("offset_commits_total", "Offset commits, by outcome.", ["outcome"]),
+    tokenRefreshes: counter(
+      "token_refreshes_total",
+      "Requests for an access token, by outcome: ok, refused (the credentials are wrong) or failed (no token now).",
+      ["environment", "outcome"],
+    ),
+    offsetCommits: counter(
+      "offset_commits_total",
+      "Offset commits by this process, each for all its partitions that changed, by outcome: ok, fenced (the group had rebalanced) or failed.",
+      ["outcome"],
+    ),
     offsetsLost: counter(
       "offsets_lost_total",
-      "Offsets that expired in Kafka before they were settled: opt-outs that may be lost. Must stay 0.",
+      "Offsets whose records Kafka deleted before they were settled: opt-outs that may be lost. Must stay 0.",
       [],
     ),
     ledgersDiscarded: counter(
       "ledgers_discarded_total",
-      "Commit metadata found that was foreign or damaged and treated as no ledger.",
+      "Partitions taken over whose commit metadata was foreign or damaged, and so no ledger; batches sent before may be sent again under other keys.",
       [],
     ),
     statusPublishFailures: counter(
       "status_publish_failures_total",
-      "Failed attempts to publish results; each is retried.",
+      "Failed attempts to publish statuses and dead letters; each is retried.",
       [],
     ),
   };

@@ -52,9 +52,9 @@ export interface Partition {
   readonly ledgerUsedRatio: number;
   readonly pendingEvents: number;
   readonly paused: boolean;
-  /** When the person of the oldest event in the open batch asked; Infinity when there is none. */
-  openOldestAskedAt(): number;
-  readonly openEntries: number;
+  /** When the person of the oldest event asked that is read, in no batch yet, and open there; Infinity when there is none. */
+  openOldestAskedAt(environment: number): number;
+  openEntries(environment: number): number;
   /** Takes the next record; false when there is no room, and then reading stops until there is. */
   offer(record: SourceRecord, decoded: Decoded): boolean;
   /** There is nothing to read before this offset. */
@@ -250,10 +250,9 @@ export function createPartition(options: PartitionOptions): Partition {
     get paused() {
       return paused;
     },
-    openOldestAskedAt: () => Math.min(batcher.oldestAskedAt(), recutter.oldestAskedAt()),
-    get openEntries() {
-      return batcher.openEntries + recutter.openEntries;
-    },
+    openOldestAskedAt: (environment) =>
+      Math.min(batcher.oldestAskedAt(), recutter.oldestAskedAt(environment)),
+    openEntries: (environment) => batcher.openEntries + recutter.openEntries(environment),
     offer(record, decoded) {
       if (disposed || !sealing) return false;
       // Taken already: the position never goes back.

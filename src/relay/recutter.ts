@@ -14,10 +14,12 @@ export interface Recutter {
   readonly isDone: boolean;
   /** Ranges not complete yet, in offset order. */
   readonly ranges: readonly LedgerBatch[];
-  readonly openEntries: number;
+  /** In the range that was begun, unless it is settled or this environment has acknowledged it. */
+  openEntries(environment: number): number;
   /** A range was begun and isn't complete. */
   readonly isWithinRange: boolean;
-  oldestAskedAt(): number;
+  /** Of the same events as `openEntries`; Infinity when there is none. */
+  oldestAskedAt(environment: number): number;
   /** Takes the next record. A stray, which lies before the next range, isn't taken: the ledger doesn't cover it. */
   offer(record: SourceRecord, decoded: Decoded): { isStray: boolean };
   /** There is nothing to read before this offset. */
@@ -41,18 +43,19 @@ export function createRecutter(scope: BatchScope, ledger: readonly LedgerBatch[]
     while (ranges[0] !== undefined && ranges[0].last < offset) finish();
   };
 
+  const isOpenAt = (environment: number): boolean =>
+    !ranges[0]?.settled && !ranges[0]?.acknowledged[environment];
+
   return {
     get isDone() {
       return ranges.length === 0;
     },
     ranges,
-    get openEntries() {
-      return open.entries;
-    },
+    openEntries: (environment) => (isOpenAt(environment) ? open.entries : 0),
     get isWithinRange() {
       return open.events > 0;
     },
-    oldestAskedAt: () => open.oldestAskedAt(),
+    oldestAskedAt: (environment) => (isOpenAt(environment) ? open.oldestAskedAt() : Number.POSITIVE_INFINITY),
     offer(record, decoded) {
       finishBefore(record.offset);
       const range = ranges[0];

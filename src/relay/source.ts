@@ -11,8 +11,8 @@ export function metricsSource(
     let entries = 0;
     let oldest = Number.POSITIVE_INFINITY;
     for (const { partition } of slots().values()) {
-      entries += partition.openEntries;
-      oldest = Math.min(oldest, partition.openOldestAskedAt());
+      entries += partition.openEntries(environment);
+      oldest = Math.min(oldest, partition.openOldestAskedAt(environment));
       for (const { batch, outcomes } of partition.sealed) {
         if (outcomes[environment] !== undefined) continue;
         entries += batch.entries.length;

@@ -1,19 +1,12 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { findFreePorts } from "../../src/local-stack/ports.ts";
+import { eventsInLedgers } from "../support/aftermath.ts";
 import { endOffsets } from "../support/kafka.ts";
 import { assertContract, type Exposition } from "../support/prometheus.ts";
-import {
-  createScenario,
-  optOut,
-  optOuts,
-  phoneOf,
-  phones,
-  type RelayProcess,
-  type Scenario,
-} from "../support/scenario.ts";
+import { createScenario, optOut, optOuts, phoneOf, phones, type RelayProcess } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
-import { assertOnEveryList, assertOneOutcomeEach, entryRequests } from "../support/verify.ts";
+import { assertOnEveryList, assertOneOutcomeEach, attemptsBy, entryRequests } from "../support/verify.ts";
 import { scrape, stateOf } from "../support/views.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -26,19 +19,6 @@ interface Health {
 async function health({ url }: RelayProcess, path: "livez" | "readyz"): Promise<Health> {
   const response = await fetch(`${url}/${path}`);
   return { code: response.status, ...((await response.json()) as Omit<Health, "code">) };
-}
-
-/** What the environment's own log says came of the requests, in the words of the metric. Without short answers. */
-function attemptsBy({ simulator }: Scenario, environment: string): Record<string, number> {
-  const counts = { acknowledged: 0, refused: 0, unauthorized: 0, unavailable: 0, error: 0 };
-  for (const { status } of entryRequests(simulator, environment)) {
-    if (status === 201) counts.acknowledged++;
-    else if (status === 422) counts.refused++;
-    else if (status === 401) counts.unauthorized++;
-    else if (status === 0) counts.error++;
-    else counts.unavailable++;
-  }
-  return counts;
 }
 
 describe("what the relay shows of itself", () => {
@@ -215,12 +195,12 @@ describe("what the relay shows of itself", () => {
     assert.deepEqual(await health(relay, "readyz"), { code: 503, status: "unavailable", reason: "draining" });
     assert.deepEqual(await health(relay, "livez"), { code: 200, status: "ok" });
     assert.deepEqual(await relay.exit, { code: 0, signal: null });
-    const ledgers = [...(await scenario.committed()).values()].map(({ ledger }) => ledger);
-    assert.deepEqual(
-      ledgers.map((ledger) => ledger.map(({ acknowledged }) => acknowledged)),
-      [[[true, false, true]], [[true, false, true]]],
-      "what was under way is finished and recorded",
-    );
+    const committed = await scenario.committed();
+    assert.equal(eventsInLedgers(committed), 100);
+    // One in each partition, or more if the machine was too busy to read a full batch in time.
+    for (const { acknowledged } of [...committed.values()].flatMap(({ ledger }) => ledger)) {
+      assert.deepEqual(acknowledged, [true, false, true], "what was under way is finished and recorded");
+    }
     assert.equal(scenario.simulator.entries("production").length, 101);
   });
 });

@@ -99,3 +99,34 @@ export const GOOD: Message[] = [
   { key: "marked", value: `\ufeff{"phone":"${phoneOf(1_004)}"}` },
   { key: "twice", value: `{"phone":"${phoneOf(1_005)}","eventId":"a\\ud800","phone":"${phoneOf(1_005)}"}` },
 ];
+
+const ODD_WORDS = [
+  "+12125550123",
+  "2125550123",
+  'a",evil="1',
+  "line\nbreak",
+  "x".repeat(5_000),
+  "\u202e\ud83d\ude00",
+  "__proto__",
+  "{}",
+  "",
+];
+
+/** Records that say odd things wherever a producer may say something, and all the bad ones. */
+export const hostileRecords = (): Message[] => [
+  ...[...BAD, BAD_WITHOUT_REGISTRY].map(({ value, headers = {} }) => ({
+    key: "+12125550123",
+    value,
+    headers,
+  })),
+  ...ODD_WORDS.flatMap((word, index) => [
+    optOut(2_000 + index, { source: word, eventId: word, reason: word, outcome: word, trigger: word }),
+    optOut(2_100 + index, { region: word, occurredAt: word, environment: word, partition: word }),
+    optOut(2_200 + index, { action: word, expiresAt: word }),
+    {
+      ...optOut(2_300 + index),
+      headers: { source: word, ce_specversion: "1.0", ce_type: word, ce_source: word },
+    },
+    { key: word, value: word, headers: { "content-type": word, "optout.reason": word } },
+  ]),
+];

@@ -129,6 +129,45 @@ function lookup(families: ReadonlyMap<string, Family>): Exposition {
   };
 }
 
+export interface Exemplar {
+  /** The bucket that it stands at. */
+  sample: Sample;
+  labels: Record<string, string>;
+  value: number;
+}
+
+export interface OpenMetrics {
+  /** Under the names of the text format. */
+  exposition: Exposition;
+  exemplars: Exemplar[];
+}
+
+const EXEMPLAR = / # \{([^}]*)\} (\S+) \d+(?:\.\d+)?$/;
+
+/**
+ * Reads OpenMetrics (https://prometheus.io/docs/specs/om/open_metrics_spec/), as far as it differs from the text format:
+ * the end is marked, a counter's family lacks `_total`, and buckets may have exemplars.
+ */
+export function parseOpenMetrics(text: string): OpenMetrics {
+  assert.match(text, /\n# EOF\n$/);
+  const lines = text.replace(/# EOF\n$/, "").split("\n");
+  const counters = new Set(lines.flatMap((line) => /^# TYPE (\S+) counter$/.exec(line)?.[1] ?? []));
+  const exemplars: Exemplar[] = [];
+  const plain = lines.map((line) => {
+    const [, kind, name = ""] = COMMENT.exec(line) ?? [];
+    if (kind !== undefined) return counters.has(name) ? line.replace(name, `${name}_total`) : line;
+    const [found, labels = "", value] = EXEMPLAR.exec(line) ?? [];
+    if (found === undefined) return line;
+    const bucket = line.slice(0, -found.length);
+    const [, sampled = "", own = "", count] = SAMPLE.exec(bucket) ?? [];
+    assert.ok(sampled.endsWith("_bucket"), `an exemplar at no bucket: ${line}`);
+    const sample = { name: sampled, labels: parseLabels(own, line), value: Number(count) };
+    exemplars.push({ sample, labels: parseLabels(labels, line), value: Number(value) });
+    return bucket;
+  });
+  return { exposition: parseExposition(plain.join("\n")), exemplars };
+}
+
 /** Every metric of the contract is there, with its type, an explanation and no label but its own. */
 export function assertContract({ families }: Exposition): void {
   for (const [name, { type, labels }] of Object.entries(CONTRACT)) {

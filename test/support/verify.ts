@@ -18,6 +18,19 @@ export function rangeOf(key: string): Range {
 export const entryRequests = (simulator: Simulator, environment: string) =>
   simulator.requests(environment).filter(({ kind }) => kind === "entries");
 
+/** What the environment's own log says came of the requests, in the words of the metric. Without short answers. */
+export function attemptsBy({ simulator }: Scenario, environment: string): Record<string, number> {
+  const counts = { acknowledged: 0, refused: 0, unauthorized: 0, unavailable: 0, error: 0 };
+  for (const { status } of entryRequests(simulator, environment)) {
+    if (status === 201) counts.acknowledged++;
+    else if (status === 422) counts.refused++;
+    else if (status === 401) counts.unauthorized++;
+    else if (status === 0) counts.error++;
+    else counts.unavailable++;
+  }
+  return counts;
+}
+
 /** Invariant 4, from the outside: one key, one body, in every environment and over all of them. */
 export function assertOneBodyPerKey({ simulator, environments }: Scenario): void {
   const bodies = new Map<string, string>();

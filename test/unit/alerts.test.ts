@@ -1,4 +1,8 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { parse } from "yaml";
 import { z } from "zod";
@@ -147,4 +151,29 @@ test("Prometheus loads the rules, and scrapes the jobs that they ask for", () =>
     [...query.matchAll(/up\{job=~?"([^"]+)"/g)].flatMap(([, value = ""]) => value.split("|")),
   );
   assert.deepEqual([...new Set(jobs)].sort(), config.scrape_configs.map(({ job_name }) => job_name).sort());
+});
+
+test("the runbook's command, and the same one in the rules, makes every runbook_url a link and changes nothing else", async () => {
+  const [, command = ""] = /^(sed .+)$/m.exec(runbook) ?? [];
+  const [, base = ""] = /(https:[^|]+\/)\|/.exec(command) ?? [];
+  assert.ok(base.length > 0, "it names a base");
+  const text = readPackageFile(`${FOLDER}/rules.yaml`);
+  assert.ok(text.includes(`\n# ${command}\n`), "the rules' introduction has it too");
+  const folder = await mkdtemp(join(tmpdir(), "optout-rules-"));
+  try {
+    await mkdir(join(folder, FOLDER), { recursive: true });
+    await writeFile(join(folder, FOLDER, "rules.yaml"), text);
+    execFileSync("sh", ["-euc", command], { cwd: folder });
+    const changed = await readFile(join(folder, "rules.yaml"), "utf8");
+    const linked = rulesFile.parse(parse(changed)).groups.flatMap((group) => group.rules);
+    const urls = linked.flatMap((rule) => ("alert" in rule ? [rule.annotations.runbook_url] : []));
+    assert.deepEqual(
+      urls,
+      alerts.map(({ annotations }) => base + annotations.runbook_url),
+    );
+    assert.ok(urls.every((url) => URL.canParse(url)));
+    assert.equal(changed.replaceAll(`"${base}`, '"'), text);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });

@@ -83,3 +83,27 @@ test("what is under way shows in the metrics, and a caller that is gone is count
   kafka.open();
   await waitFor("the record to be sent all the same", () => setup.sent.length === 1);
 });
+
+test("whatever callers send, no series comes to be", async () => {
+  await using setup = await gatewayWith({ gateway: { apiKeys: ["k"], requestsPerSecond: 5 } });
+  const series = async () =>
+    [...(await (await fetch(`${setup.gateway.url}/metrics`)).text()).matchAll(/^(optout_\S+) \S+$/gm)]
+      .map(([, id]) => id)
+      .sort();
+  const before = await series();
+  assert.ok(before.length > 60, "the pattern finds series");
+  const words = ["+12125550123", 'a",evil="1', "x".repeat(300), "__proto__", ""];
+  const statuses = new Set<number>();
+  const note = ({ status }: Response) => statuses.add(status);
+  for (const word of words) {
+    const odd = encodeURIComponent(word);
+    note(await setup.post({ phone: word, source: word, reason: word, status: word }, { "x-api-key": "k" }));
+    note(await setup.post(word, { "x-api-key": "k", "content-type": `text/${odd}` }));
+    note(await setup.post({ ...optOut, eventId: word }, { "x-api-key": odd, "idempotency-key": odd }));
+    note(await fetch(`${setup.gateway.url}/opt-out/${odd}?${odd}`, { method: "PURGE" }));
+    note(await fetch(`${setup.gateway.url}/opt-out?${odd}`, { method: "PUT", body: word }));
+  }
+  for (let request = 0; request < 10; request++) note(await setup.post(optOut, { "x-api-key": "k" }));
+  assert.ok(statuses.size >= 5 && statuses.has(429), [...statuses].join(" "));
+  assert.deepEqual(await series(), before);
+});

@@ -23,14 +23,14 @@ describe("cutting again", () => {
     assert.equal(offer(recutter, 0), false);
     assert.equal(offer(recutter, 1), false);
     assert.deepEqual(complete(recutter), []);
-    assert.equal(recutter.openEntries, 2);
+    assert.equal(recutter.openEntries(0), 2);
     offer(recutter, 2);
     assert.deepEqual(complete(recutter), [[0, 1, 2]]);
     assert.deepEqual(complete(recutter), []);
     offer(recutter, 3);
     assert.deepEqual(complete(recutter), [[3]]);
     assert.equal(recutter.isDone, true);
-    assert.equal(recutter.openEntries, 0);
+    assert.equal(recutter.openEntries(0), 0);
   });
 
   test("a range without its last record is complete when reading has passed it", () => {
@@ -69,12 +69,28 @@ describe("cutting again", () => {
 
   test("knows the oldest wish of the range it is cutting", () => {
     const recutter = createRecutter(SCOPE, entries([0, 3]));
-    assert.equal(recutter.oldestAskedAt(), Number.POSITIVE_INFINITY);
+    assert.equal(recutter.oldestAskedAt(0), Number.POSITIVE_INFINITY);
     recutter.offer(recordAt(0, 9_000), rejected);
-    assert.equal(recutter.oldestAskedAt(), Number.POSITIVE_INFINITY);
+    assert.equal(recutter.oldestAskedAt(0), Number.POSITIVE_INFINITY);
     recutter.offer(recordAt(1, 8_000), optOut({ phone: phoneOf(1) }));
     recutter.offer(recordAt(2, 9_000), optOut({ phone: phoneOf(2), occurredAt: "1970-01-01T00:00:07Z" }));
-    assert.equal(recutter.oldestAskedAt(), 7_000);
+    assert.equal(recutter.oldestAskedAt(0), 7_000);
+  });
+
+  test("what an environment has acknowledged, or what is settled, isn't open there while it is cut", () => {
+    const [acknowledged, settled] = entries([0, 1], [2, 3]);
+    assert.ok(acknowledged && settled);
+    const recutter = createRecutter(SCOPE, [
+      { ...acknowledged, acknowledged: [false, true] },
+      { ...settled, settled: true, acknowledged: [true, false] },
+    ]);
+    const open = () => [0, 1].map((each) => [recutter.openEntries(each), recutter.oldestAskedAt(each)]);
+    const none = [0, Number.POSITIVE_INFINITY];
+    recutter.offer(recordAt(0, 5_000), optOut({ phone: phoneOf(0) }));
+    assert.deepEqual(open(), [[1, 5_000], none]);
+    offer(recutter, 1);
+    offer(recutter, 2);
+    assert.deepEqual(open(), [none, none]);
   });
 
   test("leaves the ledger it was given alone", () => {
