@@ -1,5 +1,5 @@
 /**
- * What `npm test` runs: the unit tests, then the integration tests over one Kafka and one schema registry that they
+ * What `npm test` runs: after the programs that they need were made sure of, the unit tests, then the integration tests over one Kafka and one schema registry that they
  * share. Arguments are parts of file names: `npm test -- ledger` runs the files that have one of them in their name;
  * `--only unit` or `--only integration` runs those alone.
  */
@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { messageOf } from "../src/errors.ts";
 import { startTestStack } from "./support/stack.ts";
+import { provideTools, toolsFor } from "./support/tools.ts";
 
 /** Of one file; it only has to end a test that hangs. */
 const fileWithinMs = 15 * 60_000;
@@ -37,6 +38,8 @@ async function main(): Promise<number> {
     say(`No test file has ${filters.map((filter) => `"${filter}"`).join(" or ")} in its name.`);
     return 1;
   }
+  const tools = await toolsFor([...unit, ...integration], integration.length > 0);
+  if (!(await provideTools(tools))) return 1;
   const first = unit.length === 0 ? 0 : await runFiles(unit, []);
   if (integration.length === 0) return first;
   const second = await runIntegration(integration);
