@@ -15,7 +15,8 @@ const NEEDED_BY: Readonly<Record<string, readonly string[]>> = {
   "integration/local-stack.test.js": ["ps"],
   "playwright-core": ["chromium"],
 };
-const IMPORT = /\b(?:from|import)\s*\(?\s*"([^"]+)"/g;
+/** As the compiler writes them, the end of one over several lines too; only of other modules here, or of packages. */
+const IMPORT = /^(?:import|export|\})[^"\n]* ?"([^/"\n][^"\n]*)";$/gm;
 
 /**
  * The programs that compiled test files need, as `.ci/install-tools` calls them: found by what the files import, directly

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -107,5 +107,14 @@ describe("the programs that test files need", () => {
     assert.ok((await toolsFor([file("integration/kafka-security")], true)).includes("openssl"));
     assert.ok(!(await toolsFor([file("integration/quota")], true)).includes("prometheus"));
     assert.ok((await toolsFor([file("integration/quota")], true)).includes("java"));
+  });
+
+  it("are found for every test file there is", async () => {
+    const all = ["unit", "integration"].flatMap((kind) => {
+      const folder = fileURLToPath(new URL(`../${kind}/`, import.meta.url));
+      return readdirSync(folder).flatMap((name) => (name.endsWith(".test.js") ? [join(folder, name)] : []));
+    });
+    const tools = await toolsFor(all, true);
+    for (const tool of ["java", "openssl", "prometheus", "ps"]) assert.ok(tools.includes(tool), tool);
   });
 });
