@@ -1,16 +1,34 @@
 /**
- * What `npm test` runs: the unit tests, then the integration tests over one Kafka and one schema registry that they
- * share. Arguments are parts of file names: `npm test -- ledger` runs the files that have one of them in their name;
- * `--only unit` or `--only integration` runs those alone.
+ * What `npm test` runs: first it makes sure of the programs that the tests need, then come the unit tests, then the
+ * integration tests over one Kafka and one schema registry that they share. Arguments are parts of file names:
+ * `npm test -- ledger` runs the files that have one of them in their name; `--only unit` or `--only integration` runs
+ * those alone.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { availableParallelism } from "node:os";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { messageOf } from "../src/errors.ts";
 import { startTestStack } from "./support/stack.ts";
+import { provideTools, toolsFor } from "./support/tools.ts";
+
+/**
+ * Integration tests that have the machine for themselves: they hold a rate or what load does against a bound, or use all
+ * processors as it is. The others mostly wait, so two files share the time.
+ */
+const ALONE: ReadonlySet<string> = new Set([
+  "chaos",
+  "endurance",
+  "gateway-load",
+  "hostile",
+  "kafka-security",
+  "quota",
+  "rebalance",
+]);
+const isAlone = (file: string): boolean => ALONE.has(basename(file, ".test.js"));
 
 /** Of one file; it only has to end a test that hangs. */
 const fileWithinMs = 15 * 60_000;
@@ -37,7 +55,9 @@ async function main(): Promise<number> {
     say(`No test file has ${filters.map((filter) => `"${filter}"`).join(" or ")} in its name.`);
     return 1;
   }
-  const first = unit.length === 0 ? 0 : await runFiles(unit, []);
+  const tools = await toolsFor([...unit, ...integration], integration.length > 0);
+  if (!(await provideTools(tools))) return 1;
+  const first = await runFiles(unit, availableParallelism());
   if (integration.length === 0) return first;
   const second = await runIntegration(integration);
   return first || second;
@@ -46,10 +66,14 @@ async function main(): Promise<number> {
 async function runIntegration(files: string[]): Promise<number> {
   const { signal } = stopping;
   await using stack = await startTestStack({ onProgress: say, signal });
-  return await runFiles(files, ["--test-concurrency=1"], {
+  const env = {
     OPTOUT_TEST_BROKERS: stack.brokers.join(","),
     OPTOUT_TEST_REGISTRY_URL: stack.registryUrl ?? "",
-  });
+  };
+  const [alone, together] = [files.filter(isAlone), files.filter((file) => !isAlone(file))];
+  const first = await runFiles(together, 2, env);
+  const second = await runFiles(alone, 1, env);
+  return first || second;
 }
 
 async function select(kind: string): Promise<string[]> {
@@ -62,15 +86,21 @@ async function select(kind: string): Promise<string[]> {
   return wanted.map((name) => join(folder, name));
 }
 
-/** Resolves with an exit code; 1 also when a signal ended the run. */
-async function runFiles(files: string[], flags: string[], env: Record<string, string> = {}): Promise<number> {
+/** Resolves with an exit code; 1 also when a signal ended the run. `concurrency`: how many files run at a time. */
+async function runFiles(
+  files: string[],
+  concurrency: number,
+  env: Record<string, string> = {},
+): Promise<number> {
   stopping.signal.throwIfAborted();
+  // Node would look for tests itself.
+  if (files.length === 0) return 0;
   const args = [
     "--enable-source-maps",
     "--test",
     "--test-reporter=spec",
     `--test-timeout=${fileWithinMs}`,
-    ...flags,
+    `--test-concurrency=${concurrency}`,
     ...files,
   ];
   const child = spawn(process.execPath, args, { stdio: "inherit", env: { ...process.env, ...env } });

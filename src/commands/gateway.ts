@@ -60,7 +60,7 @@ export const gatewayCommand = (): Command =>
     });
 
 async function runGateway(config: Config, logger: Logger): Promise<void> {
-  const traces = startTracing("optout-gateway", logger);
+  const traces = await startTracing("optout-gateway", logger);
   const kafka = createKafka(config.kafka, logger, rereadable(config, ["kafka", "sasl"], logger));
   const admin = kafka.admin();
   const producer = createRecordProducer(kafka);

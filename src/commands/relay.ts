@@ -88,7 +88,7 @@ export const relayCommand = (): Command =>
     .action(async (options: ConfigOption) => {
       const config = configFrom(options);
       const logger = createLogger(config.logging);
-      const traces = startTracing("optout-relay", logger);
+      const traces = await startTracing("optout-relay", logger);
       const relay = createRelay(config, { logger, version: VERSION });
       const stopped = stopSignal();
       const server = await startObservabilityServer(relay, config.server);

@@ -1,8 +1,6 @@
 import { request } from "undici";
 import { z } from "zod";
-import { compileAvro } from "./avro.ts";
 import { decodeUtf8, parseJson } from "./json.ts";
-import { compileProtobuf } from "./protobuf.ts";
 
 export interface RegistryConnection {
   url: string;
@@ -130,11 +128,12 @@ async function usableSchema(schema: FoundSchema, ask: Ask, found: FoundReference
   // The payload is JSON whatever the schema says, and the relay has its own rules for every field. Compiling it would
   // only refuse the drafts and formats that a validator doesn't know.
   if (schema.schemaType === "JSON") return { decode: (payload) => parseJson(decodeUtf8(payload)) };
-  const compile = COMPILERS.get(schema.schemaType);
-  if (compile === undefined || schema.schema.length > MAX_SCHEMA_LENGTH) return "unusable";
+  const loadCompiler = COMPILERS.get(schema.schemaType);
+  if (loadCompiler === undefined || schema.schema.length > MAX_SCHEMA_LENGTH) return "unusable";
   const references = new Map<string, string>();
   const failed = await addReferences(schema, { ask, found, references });
   if (failed !== undefined) return failed;
+  const compile = await loadCompiler();
   try {
     return { decode: compile(schema.schema, [...references.values()]) };
   } catch {
@@ -142,9 +141,10 @@ async function usableSchema(schema: FoundSchema, ask: Ask, found: FoundReference
   }
 }
 
+/** Loaded when a schema is of their kind: most relays need one of them, or none. */
 const COMPILERS = new Map([
-  ["AVRO", compileAvro],
-  ["PROTOBUF", compileProtobuf],
+  ["AVRO", async () => (await import("./avro.ts")).compileAvro],
+  ["PROTOBUF", async () => (await import("./protobuf.ts")).compileProtobuf],
 ]);
 
 /** Far more than a schema has; a registry that refers in circles, or without end, is not followed. */

@@ -1,5 +1,5 @@
+import { createRequire } from "node:module";
 import { type DestinationStream, type Logger, pino } from "pino";
-import pretty from "pino-pretty";
 
 export type { Logger } from "pino";
 
@@ -33,6 +33,8 @@ export function createLogger(options: LoggingOptions, destination?: DestinationS
     redact: NEVER_LOGGED.flatMap((key) => [key, `*.${key}`]),
   };
   if (options.format === "text") {
+    // For people at a terminal, and so not loaded elsewhere.
+    const pretty: typeof import("pino-pretty") = createRequire(import.meta.url)("pino-pretty");
     return pino(
       base,
       pretty({ sync: true, colorize: process.stdout.isTTY, ...(destination && { destination }) }),

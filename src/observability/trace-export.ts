@@ -1,20 +1,7 @@
-import { DiagLogLevel, diag, trace } from "@opentelemetry/api";
-import { setGlobalErrorHandler } from "@opentelemetry/core";
-import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
-import { detectResources, envDetector, resourceFromAttributes } from "@opentelemetry/resources";
-import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
-import { messageOf, OptoutError } from "../errors.ts";
-import { VERSION } from "../version.ts";
-import { within } from "../within.ts";
+import { OptoutError } from "../errors.ts";
 import type { Logger } from "./logger.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
-
-/** Links of one span, one for each distinct context of a batch's events; OpenTelemetry's default is 128. */
-const MAX_LINKS = 2_048;
-const STOP_MS = 3_000;
-/** Between two lines that say that traces can't be exported. */
-const COMPLAINT_PAUSE_MS = 60_000;
 
 const ENDPOINTS = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"] as const;
 const PROTOCOLS = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"] as const;
@@ -70,42 +57,14 @@ export interface TraceExport {
  * Sampler, limits, headers, TLS, timeouts and resource attributes are set by the other `OTEL_` variables. Bounded memory:
  * spans that the endpoint doesn't take are dropped.
  */
-export function startTracing(
+export async function startTracing(
   serviceName: string,
   logger: Logger,
   environment: Environment = process.env,
-): TraceExport {
+): Promise<TraceExport> {
   if (!wantsTraces(environment)) return { stop: async () => {} };
-  reportTo(logger);
-  const own = resourceFromAttributes({ "service.name": serviceName, "service.version": VERSION });
+  // A large library, loaded only by those who use it.
+  const { exportTraces } = await import("./otlp-export.ts");
   const isLinkLimitSet = variable(environment, "OTEL_SPAN_LINK_COUNT_LIMIT") !== undefined;
-  const provider = new BasicTracerProvider({
-    resource: own.merge(detectResources({ detectors: [envDetector] })),
-    spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())],
-    ...(!isLinkLimitSet && { spanLimits: { linkCountLimit: MAX_LINKS } }),
-  });
-  trace.setGlobalTracerProvider(provider);
-  logger.info({ serviceName }, "traces are exported");
-  return {
-    async stop() {
-      await within(STOP_MS, provider.shutdown(), () => new Error("too late")).catch(() => {});
-      trace.disable();
-    },
-  };
-}
-
-/** An endpoint that is away is no trouble for opt-outs, so it is told now and then only. */
-function reportTo(logger: Logger): void {
-  let complainedAt = Number.NEGATIVE_INFINITY;
-  const complain = (error: string): void => {
-    if (performance.now() - complainedAt < COMPLAINT_PAUSE_MS) return;
-    complainedAt = performance.now();
-    logger.warn({ error }, "traces can't be exported; opt-outs go on");
-  };
-  setGlobalErrorHandler((error) => complain(typeof error === "string" ? error : messageOf(error)));
-  const silent = () => {};
-  diag.setLogger(
-    { error: complain, warn: complain, info: silent, debug: silent, verbose: silent },
-    { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
-  );
+  return exportTraces(serviceName, logger, isLinkLimitSet);
 }

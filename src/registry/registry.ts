@@ -1,4 +1,4 @@
-import { SchemaRegistry } from "@kafkajs/confluent-schema-registry";
+import type { SchemaRegistry } from "@kafkajs/confluent-schema-registry";
 import { request } from "undici";
 import { z } from "zod";
 import type { Config } from "../config/schema.ts";
@@ -38,14 +38,19 @@ interface Answer {
 export function createRegistry(config: RegistryConfig): Registry {
   const { url, username, password, requestTimeout } = config;
   const auth = username !== undefined && password !== undefined ? { username, password } : undefined;
-  const client = new SchemaRegistry({
-    host: url,
-    clientId: "optout-relay",
-    middlewares: [
-      () => ({ prepareRequest: async (next) => (await next()).enhance({ timeout: requestTimeout }) }),
-    ],
-    ...(auth && { auth }),
-  });
+  // Loaded by those who have a registry: it brings an Avro, a Protobuf and a JSON Schema engine along.
+  let client: Promise<SchemaRegistry> | undefined;
+  const connect = async (): Promise<SchemaRegistry> => {
+    const library = await import("@kafkajs/confluent-schema-registry");
+    return new library.SchemaRegistry({
+      host: url,
+      clientId: "optout-relay",
+      middlewares: [
+        () => ({ prepareRequest: async (next) => (await next()).enhance({ timeout: requestTimeout }) }),
+      ],
+      ...(auth && { auth }),
+    });
+  };
 
   const post = async (path: string, avsc: string): Promise<Answer> => {
     try {
@@ -80,7 +85,8 @@ export function createRegistry(config: RegistryConfig): Registry {
     },
 
     async serializer(id) {
-      const schema = await readSchemaById(client, id, config);
+      client ??= connect();
+      const schema = await readSchemaById(await client, id, config);
       const header = Buffer.alloc(5);
       header.writeUInt8(MAGIC_BYTE, 0);
       header.writeUInt32BE(id, 1);

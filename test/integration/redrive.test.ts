@@ -7,11 +7,12 @@ import type { RedriveReport } from "../../src/redrive/report.ts";
 import { sendEvents } from "../../src/redrive/sending.ts";
 import { bareDeadLetter, deadLetterMessage } from "../../src/results/dead-letter.ts";
 import { commandEnv } from "../support/command-env.ts";
-import { readTopic, type TopicRecord } from "../support/kafka.ts";
+import { endOffsets, readTopic, type TopicRecord } from "../support/kafka.ts";
 import { finished, runCli } from "../support/process.ts";
 import { createScenario, optOut, phoneOf, type Scenario } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
 import { assertOnEveryList, assertOneBodyPerKey } from "../support/verify.ts";
+import { waitFor } from "../support/wait.ts";
 
 const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
@@ -261,6 +262,8 @@ describe("redrive", { concurrency: 3 }, () => {
     const { kafka, config } = scenario;
     const other = kafka.producer({
       transactionalId: config.topics.events,
+      // Longer than two redrives take on a busy machine: the broker would end the transaction.
+      transactionTimeout: 10 * 60_000,
       idempotent: true,
       maxInFlightRequests: 1,
     });
@@ -272,6 +275,11 @@ describe("redrive", { concurrency: 3 }, () => {
     const second = await redrive(scenario, "--all");
     await transaction.abort();
     await other.disconnect();
+    // The coordinator answers before it has written the marker that ends the transaction in the topic. Until then readers
+    // of committed records see nothing from "open" on. Here: that, two redriven events, and the marker.
+    await waitFor("the transaction to end in the topic", async () => {
+      return (await endOffsets(scenario.admin, config.topics.events)).get(0) === 4;
+    });
     assert.deepEqual([first.code, first.sent, first.alreadyRedriven], [0, 2, 0]);
     assert.deepEqual([second.code, second.sent, second.alreadyRedriven], [0, 0, 2]);
     assert.equal((await eventsOf(scenario)).length, 2);

@@ -252,6 +252,8 @@ describe("trace and ledger", () => {
     const file = await configFile(scenario);
     const producer = kafka.producer({
       transactionalId: config.topics.events,
+      // Longer than the commands take on a busy machine: the broker would end the transaction.
+      transactionTimeout: 10 * 60_000,
       idempotent: true,
       maxInFlightRequests: 1,
     });

@@ -100,19 +100,28 @@ export async function asSoonAs(what: string, isTrue: () => boolean | Promise<boo
   }
 }
 
-/** Opt-outs produced at a steady rate, from index 0 on, until they are stopped. */
+/** Opt-outs produced at a steady rate, as long as deliveries keep up, from index 0 on, until they are stopped. */
 export interface Load {
   /** Resolves with how many there are. */
   stop(): Promise<number>;
 }
 
-export function startLoad({ produce }: Scenario, options: { events: number; everyMs: number }): Load {
+/** Events. A slow machine would otherwise end with a backlog that takes it minutes. */
+const MAX_AHEAD = 5_000;
+
+export function startLoad(
+  { produce, simulator, environments }: Scenario,
+  options: { events: number; everyMs: number },
+): Load {
+  const [first = ""] = environments;
   const stopping = new AbortController();
   const run = async (): Promise<number> => {
     let produced = 0;
     while (!stopping.signal.aborted) {
-      await produce(optOuts(produced, produced + options.events));
-      produced += options.events;
+      if (produced - simulator.entries(first).length <= MAX_AHEAD) {
+        await produce(optOuts(produced, produced + options.events));
+        produced += options.events;
+      }
       await sleep(options.everyMs);
     }
     return produced;

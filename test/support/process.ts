@@ -38,17 +38,26 @@ export function runCli(
   child.stdout?.on("data", (chunk: Buffer) => out.push(chunk));
   child.stderr?.on("data", (chunk: Buffer) => err.push(chunk));
   const stdout = () => Buffer.concat(out).toString();
+  // Tests look at the log again and again, so each line is parsed once.
+  const parsed: ReturnType<CliProcess["logs"]> = [];
+  let unparsed = "";
+  let chunksParsed = 0;
+  const decoder = new TextDecoder();
+  const logs = () => {
+    for (; chunksParsed < out.length; chunksParsed++)
+      unparsed += decoder.decode(out[chunksParsed], { stream: true });
+    const lines = unparsed.split("\n");
+    unparsed = lines.pop() ?? "";
+    for (const line of lines) if (line.startsWith("{")) parsed.push(JSON.parse(line));
+    return [...parsed];
+  };
   const exit = once(child, "close").then(([code, signal]) => ({ code, signal }));
   const running = () => child.exitCode === null && child.signalCode === null;
   return {
     pid: child.pid ?? -1,
     stdout,
     stderr: () => Buffer.concat(err).toString(),
-    logs: () =>
-      stdout()
-        .split("\n")
-        .filter((line) => line.startsWith("{"))
-        .map((line) => JSON.parse(line)),
+    logs,
     kill: (signal) => child.kill(signal),
     exit,
     get running() {

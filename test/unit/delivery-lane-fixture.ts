@@ -96,6 +96,8 @@ export interface FixtureOptions extends Partial<LaneOptions> {
   respondToken?(nth: number): Reply | Promise<Reply>;
   /** Of the quota, 0 to 1; default 1. */
   share?: number;
+  /** From which level on lines are in `logs`; default debug. */
+  logLevel?: string;
 }
 
 export interface TestDelivery {
@@ -127,7 +129,7 @@ export interface Fixture {
 /** A lane of the `compliance-dnc` dialect over a made-up network, on the test's own clock and timers. */
 export function createFixture(t: TestContext, options: FixtureOptions = {}): Fixture {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 999_000 });
-  const { respond = takeAll, respondToken, share = 1, ...laneOptions } = options;
+  const { respond = takeAll, respondToken, share = 1, logLevel = "debug", ...laneOptions } = options;
   const requests: Received[] = [];
   const attempts: AttemptOutcome[] = [];
   const rateWaits: number[] = [];
@@ -183,7 +185,7 @@ export function createFixture(t: TestContext, options: FixtureOptions = {}): Fix
       onDefect: (error) => defects.push(error),
     },
     logger: createLogger(
-      { level: "debug", format: "json" },
+      { level: logLevel, format: "json" },
       { write: (line) => logs.push(JSON.parse(line)) },
     ),
     maySend: () => true,

@@ -9,7 +9,7 @@ const avsc = JSON.stringify({ type: "record", name: "R", fields: [{ name: "a", t
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
-async function registryServer(answer: Answer) {
+async function registryServer(answer: Answer, requestTimeout = 60_000) {
   const requests: string[] = [];
   const server = createServer((request, response) => {
     requests.push(`${request.method} ${request.url}`);
@@ -23,7 +23,7 @@ async function registryServer(answer: Answer) {
   return {
     url,
     requests,
-    registry: createRegistry({ url, username: "relay", password: "s3cret", requestTimeout: 300 }),
+    registry: createRegistry({ url, username: "relay", password: "s3cret", requestTimeout }),
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       server.close();
@@ -107,7 +107,7 @@ for (const [what, status, body, code, words] of refusals) {
 }
 
 test("a registry that takes the connection and never answers is unreachable after the timeout", async () => {
-  await using server = await registryServer(() => {});
+  await using server = await registryServer(() => {}, 300);
   const silent = isOptout("registry_unreachable", /no answer within 300 ms/);
   await assert.rejects(server.registry.registerSchema("s-value", avsc), silent);
   await assert.rejects(server.registry.serializer(1), silent);
