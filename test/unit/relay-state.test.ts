@@ -23,7 +23,7 @@ const environment = (name: string): Environment =>
 const slot = (number: number, sealed: readonly SealedBatch[], pendingEvents = 0): Slot => {
   const partition: Partial<Partition> = {
     ...{ number, sealed, pendingEvents, committedOffset: 10, position: 20, paused: true },
-    ...{ ledgerUsedRatio: 0.12345, openEntries: 0, openOldestAskedAt: () => Number.POSITIVE_INFINITY },
+    ...{ ledgerUsedRatio: 0.12345, openEntries: () => 0, openOldestAskedAt: () => Number.POSITIVE_INFINITY },
   };
   return { partition, paused: true, highWatermark: 25 } as unknown as Slot;
 };
