@@ -11,7 +11,7 @@ import { createMetrics } from "../../src/observability/metrics.ts";
 
 const MADE = "<!-- Made from the code: OPTOUT_TEST_UPDATE=1 npm test -- docs-reference -->\n";
 const page = (title: string, ...parts: string[]): string =>
-  `${[MADE + `\n# ${title}`, ...parts].join("\n\n")}\n`;
+  `${[`${MADE}\n# ${title}`, ...parts].join("\n\n")}\n`;
 
 /** Within a cell. */
 const plain = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
@@ -129,6 +129,7 @@ export function configurationPage(): string {
   });
   return page(
     "Configuration",
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the syntax being explained
     "One YAML or JSON file, named by `--config` or `OPTOUT_CONFIG`. Any value can also be text with `${NAME}`, an environment variable, or\n`${file:/path}`, a file's content. Any key can be set by a variable: `OPTOUT_`, then its path in upper snake case, with `__` between\nlevels and a number for an item of a list: `OPTOUT_ENVIRONMENTS__0__AUTH__CLIENT_SECRET`. A duration is a whole number with `ms`, `s`, `m` or `h`;\na size one with `B`, `KiB` or `MiB`. For editors: [the JSON Schema](../../schemas/config.schema.json).",
     ...sections,
   );
