@@ -14,7 +14,8 @@ RUN npm ci --omit=dev && npm cache clean --force
 COPY LICENSE ./
 COPY schemas ./schemas
 COPY --from=build /app/dist ./dist
-USER node
+# The user "node" by its number: Kubernetes can't tell from a name that it isn't root.
+USER 1000:1000
 EXPOSE 9464 8080
 # Of the relay; for the gateway set HEALTHCHECK_URL to its own /livez.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \

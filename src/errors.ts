@@ -1,14 +1,17 @@
 /** Closed list of the reasons the product itself can give. User-facing text comes from the message, decisions from the code. */
-export type ErrorCode =
-  | "configuration"
-  | "usage"
-  | "kafka_unreachable"
-  | "kafka_unauthorized"
-  | "topic_missing"
-  | "registry_unreachable"
-  | "local_stack"
-  | "ledger_capacity"
-  | "internal";
+export const ERROR_CODES = [
+  "configuration",
+  "usage",
+  "kafka_unreachable",
+  "kafka_unauthorized",
+  "topic_missing",
+  "registry_unreachable",
+  "local_stack",
+  "ledger_capacity",
+  "internal",
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /**
  * The one error family that reaches users. `message` says what happened, to what, and what to do about it;

@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { longest, runChecks } from "../check/check.ts";
 import { about, type Finding, failed } from "../check/finding.ts";
 import { type Report, reportOf, reportTable } from "../check/report.ts";
@@ -54,7 +54,11 @@ export const checkCommand = (): Command =>
   withConfigOption(new Command("check"))
     .description("validate the configuration and reach everything it names; changes nothing")
     .option("--json", "print the findings as JSON")
-    .option("--timeout <duration>", "for each answer (default: 10s)", parseTimeout, DEFAULT_TIMEOUT_MS)
+    .addOption(
+      new Option("--timeout <duration>", "for each answer")
+        .argParser(parseTimeout)
+        .default(DEFAULT_TIMEOUT_MS, formatDuration(DEFAULT_TIMEOUT_MS)),
+    )
     .addHelpText("after", HELP)
     .action(async ({ json = false, timeout, ...options }: CheckCommandOptions) => {
       void stopSignal().then(leave);

@@ -65,7 +65,7 @@ export const gateway = z
       .strictObject({
         origins: z
           .array(webOrigin, "expected a list of origins")
-          .default([])
+          .prefault([])
           .describe(
             "Web pages whose scripts may call; none: no CORS at all. Without apiKeys no other page's forms are taken either.",
           ),

@@ -124,7 +124,7 @@ const sourceName = text(/^[^\s\p{C}]{1,64}$/u, "expected a source as a key: one 
 
 const normalization = z
   .strictObject({
-    defaultRegion: region().default("US").describe("Region of numbers written without a country code."),
+    defaultRegion: region().prefault("US").describe("Region of numbers written without a country code."),
     // Without a prototype: sources come from outside, and the source "constructor" must find nothing here.
     regionBySource: z
       .record(sourceName, region())

@@ -16,7 +16,7 @@ import { createSender } from "./sender.ts";
 
 const REQUEST_TIMEOUT_MS = 10_000;
 /** Longer than any request may take. */
-const CLOSE_DEADLINE_MS = 15_000;
+export const CLOSE_DEADLINE_MS = 15_000;
 const SEND_PATIENCE_MS = 5_000;
 const MAX_IN_FLIGHT = 512;
 

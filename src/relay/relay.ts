@@ -47,6 +47,8 @@ export interface Relay {
 /** For requests in flight at shutdown, and the commit after them, in milliseconds. */
 const DRAIN_MS = 10_000;
 const DISCONNECT_MS = 5_000;
+/** `stop` takes no longer; whoever would kill the process must wait for so long at least. */
+export const STOP_WITHIN_MS = DRAIN_MS + 1_000 + 2 * DISCONNECT_MS;
 const MONITOR_MS = 5_000;
 /** A client that the group hasn't heard of for this long will not recover; a fresh process may. */
 const MAX_LAPSE_MS = 5 * 60_000;

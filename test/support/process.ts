@@ -20,15 +20,15 @@ export interface CliProcess {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** The product's command line in a process of its own. Whatever OPTOUT_ and OTEL_ variables the test has don't reach it. */
+/** The product's command line (`cli`: another than the one under test's) in a process of its own. Whatever OPTOUT_ and OTEL_ variables the test has don't reach it. */
 export function runCli(
   args: string[],
-  options: { env?: Record<string, string>; input?: string } = {},
+  options: { env?: Record<string, string>; input?: string; cli?: string } = {},
 ): CliProcess {
   const inherited = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(OPTOUT|OTEL)_/.test(name)),
   );
-  const child: ChildProcess = spawn(process.execPath, [CLI, ...args], {
+  const child: ChildProcess = spawn(process.execPath, [options.cli ?? CLI, ...args], {
     stdio: ["pipe", "pipe", "pipe"],
     env: { ...inherited, ...options.env },
   });

@@ -1,0 +1,49 @@
+import { execFile } from "node:child_process";
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** The package as its users get it, in a folder of its own. */
+export interface InstalledPackage {
+  /** Where it was installed: what is in it are package.json and node_modules. */
+  readonly folder: string;
+  /** Its command's file. */
+  readonly cli: string;
+  /** What the tarball holds. */
+  readonly files: readonly string[];
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Compiles, packs and installs it, with its dependencies, from what npm is configured to use. */
+export async function installPackage(): Promise<InstalledPackage> {
+  const root = await mkdtemp(join(tmpdir(), "optout-package-"));
+  const source = join(root, "source");
+  const folder = join(root, "user");
+  await mkdir(source);
+  await mkdir(folder);
+  const tsc = resolve("node_modules/.bin/tsc");
+  await run(tsc, ["-p", "tsconfig.build.json", "--outDir", join(source, "dist")]);
+  for (const name of ["package.json", "README.md", "LICENSE", "schemas"]) {
+    await cp(resolve(name), join(source, name), { recursive: true });
+  }
+  const { stdout } = await run("npm", ["pack", "--json", "--ignore-scripts"], { cwd: source });
+  const [pack]: { filename: string; files: { path: string }[] }[] = JSON.parse(stdout);
+  if (pack === undefined) throw new Error("npm pack made nothing");
+  await writeFile(
+    join(folder, "package.json"),
+    JSON.stringify({ name: "user", private: true, type: "module" }),
+  );
+  const tarball = join(source, pack.filename);
+  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", tarball], {
+    cwd: folder,
+  });
+  return {
+    folder,
+    cli: join(folder, "node_modules/.bin/optout-relay"),
+    files: pack.files.map(({ path }) => path),
+    [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true }),
+  };
+}
