@@ -45,6 +45,8 @@ export interface ProcessEvidence {
   endedAt: number;
   /** From SIGSTOP to SIGCONT. */
   frozen: readonly { from: number; to: number }[];
+  /** When it didn't answer: the machine may have had it stopped. */
+  silent: readonly { from: number; to: number }[];
   /** It ended by itself, and not for want of its brokers or registry. */
   defect: string | null;
 }

@@ -6,6 +6,7 @@ import { type StatusRecord, statusRecord } from "../../src/results/status.ts";
 import type { DeadLetterEvidence, Evidence, RequestEvidence, StatusEvidence } from "./evidence.ts";
 import { readGroupHistory } from "./offsets-topic.ts";
 import { type Play, refusedPhones } from "./play.ts";
+import type { Samples } from "./sampler.ts";
 import { readMark, senderOf } from "./senders.ts";
 import { readEvents } from "./settle.ts";
 import type { Stage } from "./stage.ts";
@@ -72,7 +73,7 @@ async function deadLettersOf({ kafka, house, topics }: Stage): Promise<DeadLette
 /** Collects everything there is to be seen, once all processes have ended. */
 export async function gatherEvidence(
   play: Play,
-  seen: Pick<Evidence, "unfinished" | "pending"> & { lag: number },
+  { lag, silent, ...seen }: Samples & Pick<Evidence, "unfinished"> & { lag: number },
 ): Promise<Evidence> {
   const { stage, places, traffic, shortUntil } = play;
   const { kafka, house, topics, groupId, clusterId, schedule, simulator, openedAt } = stage;
@@ -85,8 +86,8 @@ export async function gatherEvidence(
     topic: topics.events,
     ...{ clusterId, environments, commits, generations, shortUntil },
     ...seen,
-    lag: MIN_LAG_MS + seen.lag,
-    processes: places.evidence(),
+    lag: MIN_LAG_MS + lag,
+    processes: places.evidence().map((each) => ({ ...each, silent: silent.get(each.name) ?? [] })),
     events: await readEvents(play),
     requests: requestsOf(play),
     statuses: await statusesOf(stage),

@@ -144,12 +144,22 @@ function drawRefusals(random: Random, environments: readonly string[], events: n
   return Object.fromEntries(drawn);
 }
 
+export interface Length {
+  /** Milliseconds, both included. */
+  from: number;
+  to: number;
+}
+
+const LONG: Length = { from: 8_000, to: 18_000 };
+/** For a test among many others. */
+export const SHORT: Length = { from: 5_000, to: 7_000 };
+
 /** The schedule of a seed, the same for ever as long as this file doesn't change. */
-export function generateSchedule(seed: number): Schedule {
+export function generateSchedule(seed: number, length: Length = LONG): Schedule {
   const random = createRandom(seed);
   const draft: Draft = {
     random,
-    lasts: random.int(8_000, 18_000),
+    lasts: random.int(length.from, length.to),
     sessionTimeout: random.int(20, 30) * 100,
     steps: [],
     add(at, deed) {

@@ -55,8 +55,9 @@ export function wasOnItsWay(
   { since, at, lag }: { since: number; at: number; lag: number },
 ): boolean {
   if (at <= since + lag) return true;
-  const frozen = sender === null ? [] : (processes.get(sender)?.frozen ?? []);
-  return frozen.some(({ from, to }) => from <= since + lag && since <= to && at <= to + lag);
+  const process = processes.get(sender ?? "");
+  const stopped = process === undefined ? [] : [...process.frozen, ...process.silent];
+  return stopped.some(({ from, to }) => from <= since + lag && since <= to && at <= to + lag);
 }
 
 export const byName = ({ processes }: Evidence): Map<string, ProcessEvidence> =>

@@ -1,14 +1,14 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { checkAll } from "./checks/index.ts";
-import type { Evidence, PendingSample, Violation } from "./evidence.ts";
+import type { Evidence, Violation } from "./evidence.ts";
 import { gatherEvidence } from "./gather.ts";
 import { watchLag } from "./lag.ts";
 import { openPlaces } from "./places.ts";
 import { type Play, playSchedule } from "./play.ts";
 import { type Line, lineOf } from "./report.ts";
+import { type Samples, startSampling } from "./sampler.ts";
 import { describeSchedule, type Schedule } from "./schedule.ts";
 import { markSenders } from "./senders.ts";
 import { healAndSettle } from "./settle.ts";
@@ -19,8 +19,6 @@ export interface PerformOptions {
   /** Where a schedule that violates something leaves its folder. */
   failures: string;
 }
-
-const SAMPLE_MS = 400;
 
 /** Lets a schedule happen in a house, heals everything, and holds what was seen against the invariants. */
 export async function performSchedule(
@@ -36,17 +34,17 @@ export async function performSchedule(
     await using stage = await openStage(house, schedule);
     const places = await openPlaces(stage, folder);
     const play: Play = { stage, places, traffic: createTraffic(stage), timeline: [], shortUntil: new Map() };
-    const samples = startSampling(play);
+    const samples = startSampling(places);
     let unfinished: Evidence["unfinished"];
-    let pending: PendingSample[];
+    let seen: Samples;
     try {
       await playSchedule(play);
       unfinished = await healAndSettle(play);
     } finally {
-      pending = await samples.stop();
+      seen = samples.stop();
       await places.close();
     }
-    const evidence = await gatherEvidence(play, { unfinished, pending, lag: lag.stop() });
+    const evidence = await gatherEvidence(play, { ...seen, unfinished, lag: lag.stop() });
     const violations = checkAll(evidence);
     const seconds = (performance.now() - startedAt) / 1_000;
     if (violations.length > 0)
@@ -57,29 +55,6 @@ export async function performSchedule(
     unmark();
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-function startSampling({ places }: Play): { stop(): Promise<PendingSample[]> } {
-  const stopping = new AbortController();
-  const highest = new Map<string, PendingSample>();
-  const run = async (): Promise<PendingSample[]> => {
-    while (!stopping.signal.aborted) {
-      for (const sample of await places.sample()) {
-        const id = `${sample.process} ${sample.partition}`;
-        if (sample.events > (highest.get(id)?.events ?? -1)) highest.set(id, sample);
-      }
-      await sleep(SAMPLE_MS, undefined, { signal: stopping.signal }).catch(() => {});
-    }
-    return [...highest.values()];
-  };
-  const running = run();
-  running.catch(() => {});
-  return {
-    stop() {
-      stopping.abort();
-      return running;
-    },
-  };
 }
 
 const asJson = (_name: string, value: unknown): unknown => {

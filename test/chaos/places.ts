@@ -1,13 +1,12 @@
 import { writeFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { ConfigInput } from "../../src/config/schema.ts";
 import { type CliProcess, runCli } from "../support/process.ts";
 import { MAX_CONCURRENCY } from "./checks/owner.ts";
-import type { PendingSample, ProcessEvidence } from "./evidence.ts";
+import type { ProcessEvidence } from "./evidence.ts";
 import type { Settings } from "./schedule.ts";
 import { addressOf } from "./senders.ts";
 import type { Stage } from "./stage.ts";
@@ -49,10 +48,9 @@ export interface Places {
   running(): { name: string; settings: Settings }[];
   /** What a running process says of itself; undefined if it doesn't answer. */
   look(name: string): Promise<RelayView | undefined>;
-  sample(): Promise<PendingSample[]>;
   /** Ends all, in good order if that is possible. */
   close(): Promise<void>;
-  evidence(): ProcessEvidence[];
+  evidence(): Omit<ProcessEvidence, "silent">[];
   /** By the address at which it reaches the simulator. */
   names(): Map<string, string>;
   /** Writes what the processes printed. */
@@ -62,10 +60,9 @@ export interface Places {
 const RESTART_AFTER_MS = 500;
 /** The relay gives itself ten seconds for what is in flight, and then some for the rest. */
 const END_WITHIN_MS = 30_000;
-const LOOK_WITHIN_MS = 1_000;
+const LOOK_WITHIN_MS = 10_000;
 const ACTIVE_WITHIN_MS = 20_000;
 const POLL_MS = 100;
-const COMPILE_CACHE = join(tmpdir(), "optout-chaos-compile-cache");
 
 function configOf(
   { house, schedule, topics, groupId, simulator }: Stage,
@@ -129,8 +126,7 @@ export async function openPlaces(stage: Stage, folder: string): Promise<Places> 
     const name = `relay-${place}-${number}`;
     const file = join(folder, `${name}.json`);
     writeFileSync(file, JSON.stringify(configOf(stage, { name, host: addressOf(number), settings })));
-    // A start costs half as much with what was compiled before.
-    const cli = runCli(["relay", "--config", file], { env: { NODE_COMPILE_CACHE: COMPILE_CACHE } });
+    const cli = runCli(["relay", "--config", file]);
     const actor: Actor = {
       ...{ name, settings, cli, startedAt: Date.now(), frozen: [], endedAt: undefined, isDismissed: false },
     };
@@ -208,16 +204,6 @@ export async function openPlaces(stage: Stage, folder: string): Promise<Places> 
     },
     running,
     look,
-    async sample() {
-      const views = await Promise.all(running().map(async ({ name }) => ({ name, view: await look(name) })));
-      return views.flatMap(({ name, view }) =>
-        (view?.partitions ?? []).map(({ partition, pendingEvents }) => ({
-          process: name,
-          partition,
-          events: pendingEvents,
-        })),
-      );
-    },
     async close() {
       closed = true;
       await Promise.all(

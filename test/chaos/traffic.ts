@@ -29,7 +29,7 @@ const toAvroWith = (schemaId: number): ToAvro => {
     const head = Buffer.alloc(5);
     head.writeUInt32BE(known ? schemaId : UNKNOWN_SCHEMA, 1);
     const nothing = { eventId: null, region: null, occurredAt: null, expiresAt: null, action: null };
-    return Buffer.concat([head, type.toBuffer({ phone, source: { string: source }, ...nothing })]);
+    return Buffer.concat([head, type.toBuffer({ phone, source, ...nothing })]);
   };
 };
 
