@@ -118,6 +118,12 @@ export async function openPlaces(stage: Stage, folder: string): Promise<Places> 
   const lastSettings = new Map<number, Settings>();
   let closed = false;
 
+  // Whoever ends this process means the relays too.
+  const killAll = (): void => {
+    for (const { cli, endedAt } of actors) if (endedAt === undefined) cli.kill("SIGKILL");
+  };
+  process.once("exit", killAll);
+
   const start = (place: number, settings: Settings): void => {
     lastSettings.set(place, settings);
     const before = present.get(place);
@@ -209,6 +215,7 @@ export async function openPlaces(stage: Stage, folder: string): Promise<Places> 
       await Promise.all(
         actors.filter(({ endedAt }) => endedAt === undefined).map((actor) => end(actor, "SIGTERM")),
       );
+      process.off("exit", killAll);
     },
     evidence: () =>
       actors.map(({ name, settings, startedAt, endedAt, frozen }) => ({

@@ -1,6 +1,6 @@
 import { decodeLedger } from "../../src/batching/ledger.ts";
 import { readCommitted } from "../../src/kafka/committed.ts";
-import { readTopic } from "../../src/kafka/topic-reader.ts";
+import { highWatermarks, readTopic } from "../../src/kafka/topic-reader.ts";
 import { endOffsets } from "../support/kafka.ts";
 import { waitFor } from "../support/wait.ts";
 import { type ChaosEvent, INDEX_HEADER } from "./events.ts";
@@ -38,6 +38,7 @@ export async function healAndSettle(play: Play): Promise<Evidence["unfinished"]>
     setFaults(play, environment, environment === schedule.witness ? { outage: true } : {});
   }
   places.fill();
+  await noTransactionIsOpen(play);
   const unfinished: { invariant: 6 | 7; what: string }[] = [];
   const healingAt = Date.now();
   const note = (what: string): void => {
@@ -57,6 +58,20 @@ export async function healAndSettle(play: Play): Promise<Evidence["unfinished"]>
     unfinished.push({ invariant: 6, what: String(error) });
   }
   return unfinished;
+}
+
+/** What a producer left behind hides all that comes after it, until the broker aborts it. */
+async function noTransactionIsOpen({ stage }: Play): Promise<void> {
+  const { admin, kafka, house, topics } = stage;
+  await waitFor(
+    "the brokers to end all transactions",
+    async () => {
+      const readable = await endOffsets(admin, topics.events);
+      const ends = await highWatermarks({ kafka, brokers: house.stack.brokers, topic: topics.events });
+      return [...ends].every(([partition, end]) => readable.get(partition) === end);
+    },
+    HEALED_WITHIN_MS,
+  );
 }
 
 async function allSettled({ stage }: Play): Promise<void> {
