@@ -1,0 +1,159 @@
+import { decodeLedger } from "../../src/batching/ledger.ts";
+import { readCommitted } from "../../src/kafka/committed.ts";
+import { highWatermarks, readTopic } from "../../src/kafka/topic-reader.ts";
+import { endOffsets } from "../support/kafka.ts";
+import { waitFor } from "../support/wait.ts";
+import { type ChaosEvent, INDEX_HEADER } from "./events.ts";
+import type { EventEvidence, Evidence } from "./evidence.ts";
+import { type Play, setFaults } from "./play.ts";
+
+/** A machine that does much else needs time; who isn't done by then has a defect. */
+const HEALED_WITHIN_MS = 120_000;
+/** Reading goes on again below this share of the room. */
+const FULL_SHARE = 0.8;
+
+/** The events that the group can read, by partition. */
+export async function readEvents(play: Play): Promise<Map<number, EventEvidence[]>> {
+  const { stage, traffic } = play;
+  const { kafka, topics, house, schedule } = stage;
+  const events = new Map<number, EventEvidence[]>();
+  for (let partition = 0; partition < schedule.partitions; partition++) events.set(partition, []);
+  for await (const { partition, messages } of readTopic({
+    ...{ kafka, brokers: house.stack.brokers, topic: topics.events },
+  })) {
+    for (const { offset, key, value, headers } of messages) {
+      const index = Number(String(headers?.[INDEX_HEADER]));
+      const { meaning }: ChaosEvent = traffic.event(index);
+      events.get(partition)?.push({ partition, offset: Number(offset), index, key, value, meaning });
+    }
+  }
+  return events;
+}
+
+/** Makes everything whole again, and waits until all is settled. Answers what was waited for in vain. */
+export async function healAndSettle(play: Play): Promise<Evidence["unfinished"]> {
+  const { stage, places } = play;
+  const { schedule } = stage;
+  for (const environment of schedule.environments) {
+    setFaults(play, environment, environment === schedule.witness ? { outage: true } : {});
+  }
+  places.fill();
+  await noTransactionIsOpen(play);
+  const unfinished: { invariant: 6 | 7; what: string }[] = [];
+  const healingAt = Date.now();
+  const note = (what: string): void => {
+    play.timeline.push(`${what} ${Date.now() - healingAt} ms after everything was made whole`);
+  };
+  try {
+    if (schedule.witness !== undefined) await othersGoOn(play, schedule.witness);
+    note("the witness's outage ends");
+  } catch (error) {
+    unfinished.push({ invariant: 7, what: String(error) });
+  }
+  for (const environment of schedule.environments) setFaults(play, environment, {});
+  try {
+    await allSettled(play);
+    note("all is settled");
+  } catch (error) {
+    unfinished.push({ invariant: 6, what: String(error) });
+  }
+  return unfinished;
+}
+
+/** What a producer left behind hides all that comes after it, until the broker aborts it. */
+async function noTransactionIsOpen({ stage }: Play): Promise<void> {
+  const { admin, kafka, house, topics } = stage;
+  await waitFor(
+    "the brokers to end all transactions",
+    async () => {
+      const readable = await endOffsets(admin, topics.events);
+      const ends = await highWatermarks({ kafka, brokers: house.stack.brokers, topic: topics.events });
+      return [...ends].every(([partition, end]) => readable.get(partition) === end);
+    },
+    HEALED_WITHIN_MS,
+  );
+}
+
+/**
+ * The committed offsets have to move all the time, but may take theirs: with sessions this short, a machine that is busy
+ * enough has the group start over again and again.
+ */
+async function allSettled({ stage }: Play): Promise<void> {
+  const { admin, topics, groupId } = stage;
+  const committedOffsets = async (): Promise<Map<number, number>> =>
+    new Map(
+      Array.from(await readCommitted(admin, { groupId, topic: topics.events }), ([partition, { offset }]) => [
+        partition,
+        Math.max(0, offset),
+      ]),
+    );
+  const sumOf = (offsets: Map<number, number>): number =>
+    [...offsets.values()].reduce((sum, each) => sum + each, 0);
+  const ends = await endOffsets(admin, topics.events);
+  for (let isDone = false, behind = -1; !isDone; ) {
+    await waitFor(
+      "the committed offsets to move on to the end",
+      async () => {
+        const offsets = await committedOffsets();
+        const hasMoved = sumOf(offsets) > behind;
+        behind = Math.max(behind, sumOf(offsets));
+        isDone = [...ends].every(([partition, end]) => end === 0 || (offsets.get(partition) ?? 0) >= end);
+        return isDone || hasMoved;
+      },
+      HEALED_WITHIN_MS,
+    );
+  }
+}
+
+/** While one environment is out, each other one gets all that is pending, or what the bound lets the relay hold. */
+async function othersGoOn(play: Play, witness: string): Promise<void> {
+  const { stage, places } = play;
+  const events = await readEvents(play);
+  await waitFor(
+    `the others to go on while ${witness} is out`,
+    async () => {
+      const running = places.running();
+      const healthy = stage.schedule.environments.filter(
+        (name) => name !== witness && running.every(({ settings }) => settings.environments.includes(name)),
+      );
+      if (healthy.length === 0) return true;
+      const committed = await readCommitted(stage.admin, {
+        groupId: stage.groupId,
+        topic: stage.topics.events,
+      });
+      const full = await fullPartitions(play);
+      return [...events].every(([partition, all]) => {
+        const { offset = 0, metadata = null } = committed.get(partition) ?? {};
+        const ledger = decodeLedger(offset, metadata, []);
+        const sealed = ledger.ok ? (ledger.batches.at(-1)?.last ?? offset - 1) : offset - 1;
+        const to = full.has(partition) ? sealed : Number.POSITIVE_INFINITY;
+        const pending = all.filter((event) => event.offset >= offset && event.offset <= to);
+        return areListed(play, pending, healthy);
+      });
+    },
+    HEALED_WITHIN_MS,
+  );
+}
+
+/** Those that can take no more events. */
+async function fullPartitions({ places }: Play): Promise<Set<number>> {
+  const full = new Set<number>();
+  for (const { name, settings } of places.running()) {
+    for (const { partition, paused, pendingEvents } of (await places.look(name))?.partitions ?? []) {
+      if (paused && pendingEvents >= settings.maxPendingEntries * FULL_SHARE) full.add(partition);
+    }
+  }
+  return full;
+}
+
+/** Whether all of these events whose phone is certain are on the lists of the healthy ones. */
+function areListed({ stage }: Play, events: readonly EventEvidence[], healthy: readonly string[]): boolean {
+  return healthy.every((name) => {
+    const refused = new Set(stage.simulator.faults(name).rejectPhones);
+    const listed = new Set(stage.simulator.entries(name).map(({ phone }) => phone));
+    return events.every(({ meaning: { US, GB } }) => {
+      if (!("wish" in US) || !("wish" in GB)) return true;
+      return listed.has(US.wish.phone) || refused.has(US.wish.phone);
+    });
+  });
+}
