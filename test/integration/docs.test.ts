@@ -48,15 +48,14 @@ describe("what the documentation says to type", () => {
   }
 
   /** A person takes longer to type than an opt-out to arrive, so what isn't seen yet is looked for again. */
-  async function follow(step: Step, env: Record<string, string>): Promise<void> {
-    await waitFor(step.command, async () => {
+  const follow = (step: Step, env: Record<string, string>): Promise<string> =>
+    waitFor(step.command, async () => {
       const { code, output } = await runOnce(step.command, env);
       assert.equal(code, 0, output);
       const missing = missingOf(step, output);
       assert.equal(missing, undefined, `not printed: ${missing}\n${output}`);
-      return true;
+      return `${output}\n`;
     });
-  }
 
   test("in the tutorial, against a quickstart that runs", async () => {
     const { brokers, registryUrl } = await sharedStack();
@@ -90,6 +89,12 @@ describe("what the documentation says to type", () => {
     const pages = docPages().filter((page) => page.startsWith("docs/how-to/"));
     const steps = pages.flatMap(stepsOf);
     assert.ok(steps.length > 10);
-    for (const step of steps) await follow(step, env);
+    // Several pages ask for the same; what it printed for one is as good for the next.
+    const printed = new Map<string, string>();
+    for (const step of steps) {
+      const before = printed.get(step.command);
+      if (before !== undefined && missingOf(step, before) === undefined) continue;
+      printed.set(step.command, await follow(step, env));
+    }
   });
 });
