@@ -34,7 +34,10 @@ describe("an environment that speaks admin-dnc-groups", () => {
   after(releaseStack);
 
   test("gets every number in its group, a hundred a call, beside environments of the other dialect", async () => {
-    await using scenario = await createScenario({ partitions: 1, batching: { maxEntries: 250, maxWait: "10m" } });
+    await using scenario = await createScenario({
+      partitions: 1,
+      batching: { maxEntries: 250, maxWait: "10m" },
+    });
     await scenario.startRelay({
       change: withAdminApi({ numberForms: { 44: "digits" } }),
     });
