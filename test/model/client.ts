@@ -169,14 +169,15 @@ export function createClient(options: ClientOptions) {
     }: {
       maxWaitTime: number;
       topics: { topic: string; partitions: { partition: number; fetchOffset: string }[] }[];
-    }) =>
-      ask<{ responses: object[] }>(LEADER, "fetches", (answer) => {
+    }) => {
+      const asked = topics.flatMap(({ partitions }) => partitions);
+      const places = asked.map(({ partition, fetchOffset }) => `${partition}@${fetchOffset}`);
+      return ask<{ responses: object[] }>(LEADER, `fetches ${places}`, (answer) => {
         const fault = faults.fetches.shift();
         if (fault !== undefined) {
           answer({ error: brokerError(fault) });
           return;
         }
-        const asked = topics.flatMap(({ partitions }) => partitions);
         const at = asked.map(({ partition, fetchOffset }) => ({ partition, offset: Number(fetchOffset) }));
         kafka.fetch(at, maxWaitTime, (outcome) =>
           answer(
@@ -185,7 +186,8 @@ export function createClient(options: ClientOptions) {
               : { value: { responses: [{ topicName: EVENTS, partitions: outcome.value }] } },
           ),
         );
-      }),
+      });
+    },
   };
 
   const partitions = kafka.logs.map((_, partitionId) => ({ partitionId, leader: 1, offlineReplicas: [] }));
@@ -271,4 +273,3 @@ export function createClient(options: ClientOptions) {
   // Of both clients only what a member of the group asks for is here.
   return { kafka: client as unknown as KafkaClient, admin: admin as Admin, producer };
 }
-

@@ -91,7 +91,8 @@ export function createGroup(now: () => number): Group {
       member.syncing = undefined;
     }
     if (phase !== "preparing") {
-      joinUntil = now() + Math.max(0, ...[...members.values()].map(({ rebalanceTimeout }) => rebalanceTimeout));
+      joinUntil =
+        now() + Math.max(0, ...[...members.values()].map(({ rebalanceTimeout }) => rebalanceTimeout));
     }
     phase = "preparing";
     completeIfAllJoined();

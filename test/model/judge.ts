@@ -40,7 +40,8 @@ export interface Judge {
 
 export function createJudge(options: JudgeOptions): Judge {
   const violations: string[] = [];
-  const bodies = new Map<string, string>();
+  /** By key, what goes out under it, and how the records were read for that. */
+  const sent = new Map<string, { body: string; region: Setting["region"] }>();
   /** `environment|partition|offset` of an entry's first event → the entries that were taken for it, as JSON, with their keys. */
   const taken = new Map<string, Map<string, string>>();
   /** The same of entries that an environment took without saying so. */
@@ -80,8 +81,8 @@ export function createJudge(options: JudgeOptions): Judge {
     const { partition, first, last } = parsed;
     const { environments, region } = options.settingOf(process);
     regions.add(region);
-    if ((bodies.get(key) ?? body) !== body) say(`4: two bodies go out under ${key}`);
-    bodies.set(key, body);
+    if ((sent.get(key)?.body ?? body) !== body) say(`4: two bodies go out under ${key}`);
+    sent.set(key, { body, region });
     if (!options.owns(process, partition)) say(`5: ${process} sends ${key}, and doesn't own its partition`);
     const ledger = ledgerOf(options.commitOf(partition), environments);
     const entry = ledger.find((batch) => batch.first <= first && batch.last >= last);
@@ -111,8 +112,9 @@ export function createJudge(options: JudgeOptions): Judge {
     if (parsed === undefined) return;
     const { partition, first, last } = parsed;
     const events = logOf(partition)?.events(first, last) ?? [];
+    const region = sent.get(key)?.region ?? "US";
     for (const entry of entries) {
-      const asked = events.find(({ wish }) => phoneOf(wish, "US") === entry.phone);
+      const asked = events.find(({ wish }) => phoneOf(wish, region) === entry.phone);
       if (asked === undefined) {
         say(`6: ${environment} was given a phone that ${key} has no event for`);
         continue;
@@ -138,13 +140,14 @@ export function createJudge(options: JudgeOptions): Judge {
   const took = (environment: string, partition: number, offset: number, entry: Entry): boolean =>
     [...(taken.get(`${environment}|${partition}|${offset}`)?.values() ?? [])].includes(JSON.stringify(entry));
 
-  const isPublished = (partition: number, offset: number): boolean =>
-    published.has(`${partition}|${offset}`);
+  const isPublished = (partition: number, offset: number): boolean => published.has(`${partition}|${offset}`);
 
   const areSettled = (partition: number, first: number, last: number, what: string): void => {
     const log = logOf(partition);
     for (const { offset } of log?.events(Math.max(first, log.start), last) ?? []) {
-      if (!isPublished(partition, offset)) return say(`2: ${what} ${offset}, which has no status`);
+      if (isPublished(partition, offset)) continue;
+      say(`2: ${what} ${offset}, which has no status`);
+      return;
     }
   };
 
@@ -156,7 +159,9 @@ export function createJudge(options: JudgeOptions): Judge {
     const start = logOf(partition)?.start ?? 0;
     for (const old of before) {
       if (old.last < Math.max(offset, start)) continue;
-      const kept = after.find(({ first, last }) => last === old.last && (first === old.first || old.first < start));
+      const kept = after.find(
+        ({ first, last }) => last === old.last && (first === old.first || old.first < start),
+      );
       if (kept === undefined) {
         // What is left of it may have been cut anew, if only its last records are gaps.
         if (old.first >= start) say(`1: ${old.first}-${old.last} is gone from the ledger unsettled`);
@@ -171,14 +176,17 @@ export function createJudge(options: JudgeOptions): Judge {
 
   const isTrue = (partition: number, batch: LedgerBatch, environments: readonly string[]): void => {
     const { first, last, digest, settled, acknowledged } = batch;
-    if (settled) return areSettled(partition, first, last, "the ledger calls settled");
-    if ((logOf(partition)?.start ?? 0) > first) return;
-    const reading = (["US", "GB"] as const)
+    if (settled) areSettled(partition, first, last, "the ledger calls settled");
+    if (settled || (logOf(partition)?.start ?? 0) > first) return;
+    const readings = (["US", "FR"] as const)
       .map((region) => rangeOf(partition, first, last, region))
-      .find((each) => each.digest === digest);
-    if (reading === undefined) return say(`1: nobody's reading of ${first}-${last} has the ledger's digest`);
+      .filter((each) => each.digest === digest);
+    if (readings.length === 0) {
+      say(`1: nobody's reading of ${first}-${last} has the ledger's digest`);
+      return;
+    }
     environments.forEach((name, index) => {
-      if (acknowledged[index] && !tookAll(name, partition, reading)) {
+      if (acknowledged[index] && !readings.some((each) => tookAll(name, partition, each))) {
         say(`3: the ledger has ${name} acknowledge ${first}-${last}, which it didn't take whole`);
       }
     });
@@ -217,7 +225,12 @@ export function createJudge(options: JudgeOptions): Judge {
     const names = status.environments.map(({ name }) => name);
     const told = JSON.stringify([status.outcome, status.environments.map(({ outcome }) => outcome), names]);
     const known = published.get(`${partition}|${offset}`);
-    if (known !== undefined && known !== told && regions.size < 2 && known.endsWith(`${JSON.stringify(names)}]`)) {
+    if (
+      known !== undefined &&
+      known !== told &&
+      regions.size < 2 &&
+      known.endsWith(`${JSON.stringify(names)}]`)
+    ) {
       say(`8: two outcomes of ${offset}: ${known} and ${told}`);
     }
     published.set(`${partition}|${offset}`, told);
@@ -249,9 +262,10 @@ export function createJudge(options: JudgeOptions): Judge {
     isPublished,
     atEnd() {
       options.logs().forEach((log, partition) => {
-        const commit = options.commitOf(partition);
-        if (commit?.offset !== log.end) say(`6: ${partition} ends at ${log.end}, committed is ${commit?.offset}`);
-        if (commit?.metadata !== "") say(`6: the ledger of ${partition} isn't empty at the end`);
+        const { offset = log.start, metadata = "" } = options.commitOf(partition) ?? {};
+        if (offset <= log.lastEvent)
+          say(`6: ${partition} has events up to ${log.lastEvent}, committed is ${offset}`);
+        if (metadata !== "") say(`6: the ledger of ${partition} isn't empty at the end`);
         areSettled(partition, log.start, log.end, "at the end there is");
       });
     },

@@ -1,4 +1,3 @@
-
 import { parseConfig } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { complianceDnc } from "../../src/delivery/dialects/compliance-dnc.ts";
@@ -24,7 +23,7 @@ export const ALL_ENVIRONMENTS = ["production", "us-west", "eu-central", "latam"]
 export interface Setting {
   /** Names, in the configuration's order. */
   environments: readonly string[];
-  region: "US" | "GB";
+  region: "US" | "FR";
   maxEntries: number;
   maxWait: number;
   maxBytes: number;

@@ -38,7 +38,7 @@ const environments = fc.subarray(ALL_ENVIRONMENTS.slice(0, 3), { minLength: 1 })
 
 export const setting: fc.Arbitrary<Setting> = fc.record({
   environments,
-  region: fc.constantFrom("US" as const, "US" as const, "GB" as const),
+  region: fc.constantFrom("US" as const, "US" as const, "FR" as const),
   maxEntries: fc.integer({ min: 1, max: 6 }),
   maxWait: fc.integer({ min: 1, max: 500 }),
   maxBytes: fc.integer({ min: 60, max: 400 }),
@@ -79,7 +79,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("commit fails"),
       process,
-      error: fc.constantFrom("lost", "COORDINATOR_LOAD_IN_PROGRESS", "NOT_COORDINATOR_FOR_GROUP"),
+      error: fc.constantFrom("lost", "GROUP_LOAD_IN_PROGRESS", "NOT_COORDINATOR_FOR_GROUP"),
     }),
   },
   {
@@ -129,6 +129,5 @@ export const plan: fc.Arbitrary<Plan> = fc
   })
   .map(({ kinds, steps, ...rest }) => ({
     ...rest,
-    steps:
-      kinds === "all" ? steps : steps.filter(({ kind }) => kind !== "expire" && kind !== "configure"),
+    steps: kinds === "all" ? steps : steps.filter(({ kind }) => kind !== "expire" && kind !== "configure"),
   }));

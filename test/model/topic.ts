@@ -17,6 +17,8 @@ export interface LogRecord {
 export interface Log {
   readonly start: number;
   readonly end: number;
+  /** Offset of the last one that hasn't expired; -1 if there is none. */
+  readonly lastEvent: number;
   append(wish: Wish | null, gap: number): void;
   /** Deletes what is before `offset`. */
   expire(offset: number): void;
@@ -26,7 +28,7 @@ export interface Log {
   events(first: number, last: number): (LogRecord & { wish: Wish })[];
 }
 
-const valueOf = (wish: Wish): Buffer => {
+const encoded = (wish: Wish): Buffer => {
   if (wish.kind === "invalid") return Buffer.from("{}");
   const phone = wish.kind === "phone" ? wish.phone : wish.digits;
   const expiresAt = wish.kind === "phone" && wish.until !== null ? { expiresAt: wish.until } : {};
@@ -48,9 +50,12 @@ export function createLog(first: number): Log {
     get end() {
       return end;
     },
+    get lastEvent() {
+      return records.findLast(({ offset, wish }) => wish !== null && offset >= start)?.offset ?? -1;
+    },
     append(wish, gap) {
       const offset = end + gap;
-      records.push({ offset, wish, value: wish === null ? null : valueOf(wish) });
+      records.push({ offset, wish, value: wish === null ? null : encoded(wish) });
       end = offset + 1;
     },
     expire(offset) {

@@ -133,7 +133,11 @@ function virtualClear(handle: unknown): void {
   else real.clearTimeout(handle as Parameters<typeof clearTimeout>[0]);
 }
 
-function virtualSleep<T>(delay?: number, value?: T, options?: { signal?: AbortSignal }): Promise<T | undefined> {
+function virtualSleep<T>(
+  delay?: number,
+  value?: T,
+  options?: { signal?: AbortSignal },
+): Promise<T | undefined> {
   if (context === undefined) return real.sleep(delay, value, options);
   return new Promise((resolve, reject) => {
     const timer = virtualTimeout(() => resolve(value), delay);

@@ -15,7 +15,11 @@ export interface Happening {
  */
 export interface Wire {
   /** Sends a request. `handle` runs at the server, whenever the scheduler lets it arrive, and may answer later. */
-  call<T>(connection: string, what: string, handle: (answer: (outcome: Outcome<T>) => void) => void): Promise<T>;
+  call<T>(
+    connection: string,
+    what: string,
+    handle: (answer: (outcome: Outcome<T>) => void) => void,
+  ): Promise<T>;
   happenings(): Happening[];
   /**
    * The connections break: whoever waits for an answer gets an error. Of the requests under way, so many still arrive, but

@@ -1,7 +1,7 @@
+import { AssignerProtocol } from "kafkajs";
 import type { OptoutError } from "../../src/errors.ts";
 import type { Lease } from "../../src/relay/lease.ts";
 import type { Member } from "../../src/relay/member.ts";
-import { AssignerProtocol } from "kafkajs";
 import { createBrokers, EVENTS, type Kafka } from "./broker.ts";
 import { connectionLost, createClient, type KafkaFaults, outOfRange } from "./client.ts";
 import { createEnvironments, type Environments } from "./environments.ts";
@@ -35,6 +35,8 @@ export interface WorldOptions {
   /** Of delays and jitter in the code under test. */
   seed: number;
   isTight?: boolean;
+  /** Told of all that happens, for people who look for the cause of a violation. */
+  trace?(line: string): void;
   sabotage?: Sabotage;
 }
 
@@ -59,6 +61,9 @@ export interface World {
   /** When a timer or a broker is due next. */
   nextDue(): number;
 }
+
+/** As at shutdown: after so long a process ends, whether it could leave the group or not. */
+const DISCONNECT_MS = 5_000;
 
 /** By environment: the phones that it refuses, by their last digit. */
 const REFUSED_DIGIT: Readonly<Record<string, string>> = { production: "7", "eu-central": "8", latam: "7" };
@@ -165,11 +170,10 @@ export function createWorld(options: WorldOptions): World {
     async stop(process) {
       const { context, member } = process;
       await within(context, () => {
+        const end = () => die(process, 0);
         member?.assignment.close();
-        member?.consumer.stop().then(
-          () => die(process, 0),
-          () => die(process, 0),
-        );
+        member?.consumer.stop().then(end, end);
+        setTimeout(end, DISCONNECT_MS);
       });
     },
     happenings: () => [
@@ -177,11 +181,14 @@ export function createWorld(options: WorldOptions): World {
         const all = wire.happenings();
         if (state !== "running") return all.filter(({ at }) => at === "server");
         const { timers } = context;
-        return timers.due() <= now ? [...all, { what: `${number} timer`, at: number, run: timers.fire }] : all;
+        return timers.due() <= now
+          ? [...all, { what: `${number} timer`, at: number, run: timers.fire }]
+          : all;
       }),
       ...environments.happenings(running),
     ],
-    async run({ at, run }) {
+    async run({ at, what, run }) {
+      options.trace?.(`${now.toFixed(1)} ${what}`);
       const process = at === "server" ? undefined : processes[at];
       if (process === undefined) run();
       else await within(process.context, run);
