@@ -41,6 +41,7 @@ export interface RelayProcessOptions {
   random(): number;
   /** For mutations: stands in for the lease. */
   lease(actual: Lease): Lease;
+  isStopping(): boolean;
   onFatal(error: OptoutError): void;
   onDefect(message: string): void;
 }
@@ -106,7 +107,7 @@ function laneOf(environment: ComplianceEnvironment, options: RelayProcessOptions
       onRateWait() {},
       onDefect: (error) => options.onDefect(messageOf(error)),
     },
-    maySend: () => lease.isHeld,
+    maySend: () => lease.isHeld && !options.isStopping(),
   });
 }
 

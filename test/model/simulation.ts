@@ -85,7 +85,7 @@ async function finish(world: World, setting: Setting): Promise<void> {
     if (world.processes().length === 0) await world.start(setting);
     await pass(world, ROUND_MS);
   }
-  world.judge.atEnd();
+  if (world.judge.violations.length === 0) world.judge.atEnd();
 }
 
 async function take(world: World, step: Step, setting: Setting): Promise<void> {

@@ -26,6 +26,8 @@ export interface Process {
   readonly wire: Wire;
   readonly context: Context;
   state: "running" | "suspended" | "dead";
+  /** At shutdown nothing is sent any more. */
+  isStopping: boolean;
   member: Member | undefined;
 }
 
@@ -135,6 +137,7 @@ export function createWorld(options: WorldOptions): World {
         return environments.send(process.number, environment, request);
       },
       ...{ now: () => now, random, lease: sabotage.lease ?? ((actual) => actual) },
+      isStopping: () => process.isStopping,
       onFatal(error: OptoutError) {
         if (error.code === "internal") judge.say(`${process.number} can't go on: ${error.message}`);
         die(process, 0);
@@ -153,7 +156,14 @@ export function createWorld(options: WorldOptions): World {
     async start(setting) {
       const number = processes.length;
       const process: Process = {
-        ...{ number, setting, wire: createWire(number), state: "running", member: undefined },
+        ...{
+          number,
+          setting,
+          wire: createWire(number),
+          state: "running",
+          member: undefined,
+          isStopping: false,
+        },
         faults: { commits: [], results: [], fetches: [] },
         context: { now: () => now, random, timers: createTimers() },
       };
@@ -169,6 +179,7 @@ export function createWorld(options: WorldOptions): World {
     },
     async stop(process) {
       const { context, member } = process;
+      process.isStopping = true;
       await within(context, () => {
         const end = () => die(process, 0);
         member?.assignment.close();
