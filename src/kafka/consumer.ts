@@ -3,7 +3,7 @@ import { type Batch, type Consumer, type Kafka, type KafkaMessage, PartitionAssi
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import { kafkaErrorType } from "./errors.ts";
-import { announceLeaving } from "./quirks.ts";
+import { announceLeaving, mendJoining } from "./quirks.ts";
 
 /**
  * A consumer group's member, with kafkajs' traps kept inside:
@@ -107,6 +107,7 @@ export function createGroupConsumer(options: GroupConsumerOptions): GroupConsume
   };
 
   announceLeaving();
+  mendJoining();
   const heartbeatInterval = Math.min(MAX_HEARTBEAT_INTERVAL_MS, Math.floor(sessionTimeout / 4));
   const consumer: Consumer = kafka.consumer({
     groupId,
@@ -196,7 +197,11 @@ export function createGroupConsumer(options: GroupConsumerOptions): GroupConsume
   async function onBatch(batch: FetchedBatch, resolveOffset: (offset: string) => void): Promise<void> {
     const { partition } = batch;
     const cursor = cursors.get(partition);
-    if (cursor === undefined) return;
+    if (cursor === undefined) {
+      // Else kafkajs would fetch it again and again, without a breath.
+      pause([partition]);
+      return;
+    }
     const fetched = Number(batch.fetchedOffset);
     if (fetched !== cursor.position) {
       cursors.delete(partition);

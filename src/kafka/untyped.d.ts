@@ -79,6 +79,8 @@ declare module "kafkajs/src/consumer/consumerGroup.js" {
     memberId: string | null;
     instrumentationEmitter: { emit(name: string, payload: object): void };
     leave(): Promise<void>;
+    joinAndSync(): Promise<void>;
+    fetch(nodeId: string): Promise<object[]>;
   }
   const ConsumerGroup: { prototype: ConsumerGroup };
   // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
