@@ -3,12 +3,14 @@ import { type Batch, type Consumer, type Kafka, type KafkaMessage, PartitionAssi
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import { kafkaErrorType } from "./errors.ts";
+import { announceLeaving, mendJoining } from "./quirks.ts";
 
 /**
  * A consumer group's member, with kafkajs' traps kept inside:
  *
  * - Every way into a rejoin passes `onSuspended`, synchronously and before the JoinGroup request is sent. kafkajs has no
  *   revoke callback, and its REBALANCING event misses some ways; but each of them asks the assigner for its protocol.
+ *   So does leaving the group, which kafkajs does when it crashes: before the LeaveGroup request is sent.
  * - `commit` sends one OffsetCommit with the generation of the moment it is called, without kafkajs' retry, which would
  *   send old offsets under a new generation. An old generation's commit is refused by the broker.
  * - Records are handed out without a hole: only what was fetched from the very offset that comes next. kafkajs may deliver
@@ -104,6 +106,8 @@ export function createGroupConsumer(options: GroupConsumerOptions): GroupConsume
     handlers.onSuspended(reason);
   };
 
+  announceLeaving();
+  mendJoining();
   const heartbeatInterval = Math.min(MAX_HEARTBEAT_INTERVAL_MS, Math.floor(sessionTimeout / 4));
   const consumer: Consumer = kafka.consumer({
     groupId,
@@ -157,7 +161,8 @@ export function createGroupConsumer(options: GroupConsumerOptions): GroupConsume
       askedAt.set(payload.apiName, payload.sentAt);
     }
   });
-  // kafkajs leaves the group before it tells of a crash.
+  consumer.on(consumer.events.REBALANCING, () => suspend("leaving the group"));
+  // kafkajs stops before it tells of a crash.
   consumer.on(consumer.events.STOP, () => suspend("the Kafka client stopped"));
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     commitFunction = undefined;
@@ -192,7 +197,11 @@ export function createGroupConsumer(options: GroupConsumerOptions): GroupConsume
   async function onBatch(batch: FetchedBatch, resolveOffset: (offset: string) => void): Promise<void> {
     const { partition } = batch;
     const cursor = cursors.get(partition);
-    if (cursor === undefined) return;
+    if (cursor === undefined) {
+      // Else kafkajs would fetch it again and again, without a breath.
+      pause([partition]);
+      return;
+    }
     const fetched = Number(batch.fetchedOffset);
     if (fetched !== cursor.position) {
       cursors.delete(partition);

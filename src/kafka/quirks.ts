@@ -1,3 +1,4 @@
+import ConsumerGroup from "kafkajs/src/consumer/consumerGroup.js";
 import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
 import "./decoding-quirks.ts";
 
@@ -19,5 +20,38 @@ export function mendRequestQueue(): void {
       },
       throttled > 0 ? throttled : CHECK_PENDING_INTERVAL_MS,
     );
+  };
+}
+
+const { leave, joinAndSync, fetch } = ConsumerGroup.prototype;
+
+/**
+ * When kafkajs 2.2.4 crashes or stops it leaves the group, waits for the answer, and only then tells of it. Its partitions
+ * may be another member's by then. This has it tell before, by the event of a rebalance, which leaving one's group is.
+ */
+export function announceLeaving(): void {
+  ConsumerGroup.prototype.leave = function () {
+    const { groupId, memberId } = this;
+    this.instrumentationEmitter.emit("consumer.rebalancing", { groupId, memberId });
+    return leave.call(this);
+  };
+}
+
+/** Members whose last attempt to join failed, perhaps halfway. */
+const unsynced = new WeakSet<object>();
+
+/**
+ * A connection that breaks between JoinGroup and the answer to SyncGroup makes kafkajs 2.2.4 go on with the partitions it had.
+ * Its heartbeats are fine, for it has joined, and so it never gets those it has now. This has it join again before it fetches.
+ */
+export function mendJoining(): void {
+  ConsumerGroup.prototype.joinAndSync = async function () {
+    unsynced.add(this);
+    await joinAndSync.call(this);
+    unsynced.delete(this);
+  };
+  ConsumerGroup.prototype.fetch = async function (nodeId) {
+    if (unsynced.has(this)) await this.joinAndSync();
+    return fetch.call(this, nodeId);
   };
 }

@@ -73,6 +73,20 @@ declare module "kafkajs/src/protocol/recordBatch/v0/decoder.js" {
   export default function decodeRecordBatch(decoder: Decoder): Promise<{ records: unknown[] }>;
 }
 
+declare module "kafkajs/src/consumer/consumerGroup.js" {
+  interface ConsumerGroup {
+    groupId: string;
+    memberId: string | null;
+    instrumentationEmitter: { emit(name: string, payload: object): void };
+    leave(): Promise<void>;
+    joinAndSync(): Promise<void>;
+    fetch(nodeId: string): Promise<object[]>;
+  }
+  const ConsumerGroup: { prototype: ConsumerGroup };
+  // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
+  export default ConsumerGroup;
+}
+
 declare module "kafkajs/src/consumer/batch.js" {
   import type { KafkaMessage } from "kafkajs";
 

@@ -141,7 +141,11 @@ export function createMember(options: MemberOptions): Member {
     epoch: () => assignment.epoch,
     commit: (offsets) => consumer.commit(offsets),
     onOutcome: (outcome) => metrics.offsetCommits.inc({ outcome }),
-    onFenced: () => assignment.suspend("this member's generation is over"),
+    onFenced: () => {
+      // kafkajs finds out at its next heartbeat, and would fetch until then what nobody takes.
+      for (const partition of assignment.slots.keys()) consumer.pause(partition);
+      assignment.suspend("this member's generation is over");
+    },
     onFatal,
     logger,
   });

@@ -1,0 +1,273 @@
+import type { Entry } from "../../src/batching/batch.ts";
+import { decodeLedger, type LedgerBatch, MAX_LEDGER_CHARS } from "../../src/batching/ledger.ts";
+import { cutToSize, pendingPieces } from "../../src/batching/split.ts";
+import type { Commit } from "../../src/kafka/committed.ts";
+import type { StatusRecord } from "../../src/results/status.ts";
+import { type Committed, EVENTS } from "./broker.ts";
+import { phoneOf, type ReadBatch, readKey, readPiece, readRange } from "./reading.ts";
+import { MAX_ENTRIES_OF, type Setting } from "./relay-process.ts";
+import type { Log } from "./topic.ts";
+
+export interface JudgeOptions {
+  logs(): readonly Log[];
+  commitOf(partition: number): Commit | undefined;
+  /** By the coordinator, now. */
+  owns(process: number, partition: number): boolean;
+  settingOf(process: number): Setting;
+  refuses(environment: string, phone: string): boolean;
+  /** Ledgers may get so full that acknowledgements and splits find no room. */
+  isTight: boolean;
+}
+
+/**
+ * Holds what is seen from outside against the invariants: the commits that the coordinator took, the requests that processes
+ * send, what environments take, and the statuses that are published. What it knows is one word for each event: where it is cut,
+ * where it was taken, and what was published of it.
+ */
+export interface Judge {
+  /** What was seen that must not be; the first is the one to look at. */
+  readonly violations: readonly string[];
+  say(violation: string): void;
+  onCommit(commit: Committed, before: Commit | undefined): void;
+  /** A request's first byte goes out. */
+  onSend(process: number, environment: string, key: string, body: string): void;
+  onApplied(environment: string, key: string, entries: readonly Entry[], isWhole: boolean): void;
+  onStatus(process: number, value: Buffer): void;
+  isPublished(partition: number, offset: number): boolean;
+  /** Everything was delivered, as it seems. */
+  atEnd(): void;
+}
+
+export function createJudge(options: JudgeOptions): Judge {
+  const violations: string[] = [];
+  /** By key, what goes out under it, and how the records were read for that. */
+  const sent = new Map<string, { body: string; region: Setting["region"] }>();
+  /** `environment|partition|offset` of an entry's first event → the entries that were taken for it, as JSON, with their keys. */
+  const taken = new Map<string, Map<string, string>>();
+  /** The same of entries that an environment took without saying so. */
+  const takenSilently = new Set<string>();
+  /** `partition|offset` → its outcome. */
+  const published = new Map<string, string>();
+  const ranges = new Map<string, ReadBatch>();
+  /** Partitions whose ledger kafkajs has wiped, since records have expired. */
+  const wiped = new Set<number>();
+  const regions = new Set<string>();
+
+  const say = (violation: string): void => {
+    violations.push(violation);
+  };
+  const logOf = (partition: number): Log | undefined => options.logs()[partition];
+
+  const rangeOf = (partition: number, first: number, last: number, region: Setting["region"]): ReadBatch => {
+    const id = `${partition} ${first} ${last} ${region}`;
+    const known = ranges.get(id);
+    const log = logOf(partition);
+    if (known !== undefined || log === undefined) return known as ReadBatch;
+    const read = readRange(log, partition, [first, last], region);
+    ranges.set(id, read);
+    return read;
+  };
+
+  const ledgerOf = (commit: Commit | undefined, environments: readonly string[]): LedgerBatch[] => {
+    if (commit === undefined || commit.offset < 0) return [];
+    const decoded = decodeLedger(commit.offset, commit.metadata, environments);
+    if (!decoded.ok) say(`the ledger at ${commit.offset} can't be read: ${decoded.problem}`);
+    return decoded.ok ? decoded.batches : [];
+  };
+
+  const onSend: Judge["onSend"] = (process, environment, key, body) => {
+    const parsed = readKey(key);
+    if (parsed === undefined) return say(`a request has no key of ours: ${key}`);
+    const { partition, first, last } = parsed;
+    const { environments, region } = options.settingOf(process);
+    regions.add(region);
+    if ((sent.get(key)?.body ?? body) !== body) say(`4: two bodies go out under ${key}`);
+    sent.set(key, { body, region });
+    if (!options.owns(process, partition)) say(`5: ${process} sends ${key}, and doesn't own its partition`);
+    const ledger = ledgerOf(options.commitOf(partition), environments);
+    const entry = ledger.find((batch) => batch.first <= first && batch.last >= last);
+    if (entry === undefined) return say(`1: ${key} goes to ${environment}, and is in no committed ledger`);
+    const batch = rangeOf(partition, entry.first, entry.last, region);
+    if (batch.digest !== entry.digest) {
+      return say(`1: ${key} goes to ${environment}, and the committed ledger has other bytes for it`);
+    }
+    const index = environments.indexOf(environment);
+    if (entry.settled) say(`3: ${key} goes to ${environment}, and is settled in the committed ledger`);
+    if (entry.acknowledged[index]) say(`3: ${key} goes to ${environment}, which has acknowledged it`);
+    const count = batch.entries.length;
+    const split = cutToSize(
+      entry.splits?.[index] ?? "pending",
+      count,
+      MAX_ENTRIES_OF[environment] ?? Number.POSITIVE_INFINITY,
+    );
+    const pieces = pendingPieces(split, count).map(({ from, to }) => readPiece(partition, batch, from, to));
+    const piece = pieces.find((each) => each.key === key);
+    if (piece === undefined) {
+      if (!options.isTight) say(`1: ${key} goes to ${environment}, and is no pending piece of the ledger's`);
+    } else if (piece.body !== body) say(`4: ${key} goes out with other bytes than it stands for`);
+  };
+
+  const onApplied: Judge["onApplied"] = (environment, key, entries, isWhole) => {
+    const parsed = readKey(key);
+    if (parsed === undefined) return;
+    const { partition, first, last } = parsed;
+    const events = logOf(partition)?.events(first, last) ?? [];
+    const region = sent.get(key)?.region ?? "US";
+    for (const entry of entries) {
+      const asked = events.find(({ wish }) => phoneOf(wish, region) === entry.phone);
+      if (asked === undefined) {
+        say(`6: ${environment} was given a phone that ${key} has no event for`);
+        continue;
+      }
+      const id = `${environment}|${partition}|${asked.offset}`;
+      const known = taken.get(id) ?? new Map<string, string>();
+      taken.set(id, known);
+      if (!isWhole) takenSilently.add(id);
+      const isExcused =
+        options.isTight || wiped.has(partition) || regions.size > 1 || (logOf(partition)?.start ?? 0) > first;
+      for (const [other] of known) {
+        if (other !== key && !takenSilently.has(id) && !isExcused) {
+          say(`4: ${environment} took offset ${asked.offset} under ${other} and under ${key}`);
+        }
+      }
+      known.set(key, JSON.stringify(entry));
+    }
+  };
+
+  const tookAll = (environment: string, partition: number, batch: ReadBatch): boolean =>
+    batch.entries.every(({ offset, entry }) => took(environment, partition, offset, entry));
+
+  const took = (environment: string, partition: number, offset: number, entry: Entry): boolean =>
+    [...(taken.get(`${environment}|${partition}|${offset}`)?.values() ?? [])].includes(JSON.stringify(entry));
+
+  const isPublished = (partition: number, offset: number): boolean => published.has(`${partition}|${offset}`);
+
+  const areSettled = (partition: number, first: number, last: number, what: string): void => {
+    const log = logOf(partition);
+    for (const { offset } of log?.events(Math.max(first, log.start), last) ?? []) {
+      if (isPublished(partition, offset)) continue;
+      say(`2: ${what} ${offset}, which has no status`);
+      return;
+    }
+  };
+
+  const keepsLedger = (
+    { partition, offset }: Committed,
+    before: readonly LedgerBatch[],
+    after: readonly LedgerBatch[],
+  ): void => {
+    const start = logOf(partition)?.start ?? 0;
+    for (const old of before) {
+      if (old.last < Math.max(offset, start)) continue;
+      const kept = after.find(
+        ({ first, last }) => last === old.last && (first === old.first || old.first < start),
+      );
+      if (kept === undefined) {
+        // What is left of it may have been cut anew, if only its last records are gaps.
+        if (old.first >= start) say(`1: ${old.first}-${old.last} is gone from the ledger unsettled`);
+        continue;
+      }
+      if (old.settled && !kept.settled) say(`8: ${old.first}-${old.last} isn't settled any more`);
+      if (old.digest !== kept.digest || options.isTight) continue;
+      const isForgotten = old.acknowledged.some((flag, index) => flag && !kept.acknowledged[index]);
+      if (isForgotten) say(`3: an acknowledgement of ${old.first}-${old.last} is forgotten`);
+    }
+  };
+
+  const isTrue = (partition: number, batch: LedgerBatch, environments: readonly string[]): void => {
+    const { first, last, digest, settled, acknowledged } = batch;
+    if (settled) areSettled(partition, first, last, "the ledger calls settled");
+    if (settled || (logOf(partition)?.start ?? 0) > first) return;
+    const readings = (["US", "FR"] as const)
+      .map((region) => rangeOf(partition, first, last, region))
+      .filter((each) => each.digest === digest);
+    if (readings.length === 0) {
+      say(`1: nobody's reading of ${first}-${last} has the ledger's digest`);
+      return;
+    }
+    environments.forEach((name, index) => {
+      if (acknowledged[index] && !readings.some((each) => tookAll(name, partition, each))) {
+        say(`3: the ledger has ${name} acknowledge ${first}-${last}, which it didn't take whole`);
+      }
+    });
+  };
+
+  const onCommit: Judge["onCommit"] = (commit, before) => {
+    const { process, partition, offset, metadata } = commit;
+    if (metadata === null) {
+      wiped.add(partition);
+      return;
+    }
+    if (!options.owns(process, partition)) say(`5: ${process} commits ${partition}, and doesn't own it`);
+    if (metadata.length > MAX_LEDGER_CHARS) say(`1: a ledger of ${metadata.length} characters`);
+    if (before !== undefined && offset < before.offset) say(`2: the committed offset goes back to ${offset}`);
+    const { environments } = options.settingOf(process);
+    const after = ledgerOf({ offset, metadata }, environments);
+    areSettled(partition, Math.max(0, before?.offset ?? 0), offset - 1, "the committed offset passes");
+    keepsLedger(commit, ledgerOf(before, environments), after);
+    for (const batch of after) isTrue(partition, batch, environments);
+    const end = after.at(-1)?.last ?? -1;
+    const start = logOf(partition)?.start ?? 0;
+    for (const event of logOf(partition)?.events(Math.max(offset, start), end) ?? []) {
+      const isCut = after.some(({ first, last }) => first <= event.offset && last >= event.offset);
+      if (!isCut) say(`6: the ledger leaves out ${event.offset}`);
+    }
+  };
+
+  const onStatus: Judge["onStatus"] = (process, value) => {
+    const status: StatusRecord = JSON.parse(value.toString());
+    const { partition, offset } = status.origin;
+    const { environments, region } = options.settingOf(process);
+    const record = logOf(partition)?.events(offset, offset)[0];
+    if (record === undefined || status.statusId !== `${EVENTS}:${partition}:${offset}`) {
+      return say(`8: a status of no event: ${status.statusId}`);
+    }
+    const names = status.environments.map(({ name }) => name);
+    const told = JSON.stringify([status.outcome, status.environments.map(({ outcome }) => outcome), names]);
+    const known = published.get(`${partition}|${offset}`);
+    if (
+      known !== undefined &&
+      known !== told &&
+      regions.size < 2 &&
+      known.endsWith(`${JSON.stringify(names)}]`)
+    ) {
+      say(`8: two outcomes of ${offset}: ${known} and ${told}`);
+    }
+    published.set(`${partition}|${offset}`, told);
+    const phone = phoneOf(record.wish, region);
+    if (phone === null) {
+      if (status.outcome !== "rejected" || names.length > 0) say(`8: ${offset} is invalid, but ${told}`);
+      return;
+    }
+    if (names.join() !== environments.join()) say(`6: the status of ${offset} names ${names}`);
+    const key = readKey(status.idempotencyKey ?? "");
+    const batch = key && rangeOf(partition, key.first, key.last, region);
+    const asked = batch?.entries.find(({ entry }) => entry.phone === phone);
+    if (asked === undefined) return say(`8: the status of ${offset} names a key that doesn't hold it`);
+    for (const { name, outcome } of status.environments) {
+      if (outcome === "rejected" && !options.refuses(name, phone)) say(`8: ${name} didn't refuse ${offset}`);
+      if (outcome === "accepted" && !took(name, partition, asked.offset, asked.entry)) {
+        say(`6: the status of ${offset} says that ${name} has taken it, which it hasn't`);
+      }
+    }
+  };
+
+  return {
+    violations,
+    say,
+    onCommit,
+    onSend,
+    onApplied,
+    onStatus,
+    isPublished,
+    atEnd() {
+      options.logs().forEach((log, partition) => {
+        const { offset = log.start, metadata = "" } = options.commitOf(partition) ?? {};
+        if (offset <= log.lastEvent)
+          say(`6: ${partition} has events up to ${log.lastEvent}, committed is ${offset}`);
+        if (metadata !== "") say(`6: the ledger of ${partition} isn't empty at the end`);
+        areSettled(partition, log.start, log.end, "at the end there is");
+      });
+    },
+  };
+}

@@ -1,0 +1,219 @@
+import { AssignerProtocol } from "kafkajs";
+import type { OptoutError } from "../../src/errors.ts";
+import type { Lease } from "../../src/relay/lease.ts";
+import type { Member } from "../../src/relay/member.ts";
+import { createBrokers, EVENTS, type Kafka } from "./broker.ts";
+import { connectionLost, createClient, type KafkaFaults, outOfRange } from "./client.ts";
+import { createEnvironments, type Environments } from "./environments.ts";
+import { createJudge, type Judge } from "./judge.ts";
+import { ALL_ENVIRONMENTS, type Setting, startRelay } from "./relay-process.ts";
+import { type Context, createTimers, randomFrom, within } from "./virtual-time.ts";
+import { createWire, type Happening, type Wire } from "./wire.ts";
+
+/** Stands between the code under test and the model, to break the one or the other on purpose. */
+export interface Sabotage {
+  lease?(actual: Lease): Lease;
+  /** The brokers, as one process sees them. */
+  brokers?(actual: Kafka): Kafka;
+  client?(actual: ReturnType<typeof createClient>, setting: Setting): ReturnType<typeof createClient>;
+}
+
+/** One start of the program. */
+export interface Process {
+  readonly number: number;
+  readonly setting: Setting;
+  readonly faults: KafkaFaults;
+  readonly wire: Wire;
+  readonly context: Context;
+  state: "running" | "suspended" | "dead";
+  /** At shutdown nothing is sent any more. */
+  isStopping: boolean;
+  member: Member | undefined;
+}
+
+export interface WorldOptions {
+  partitions: number;
+  firstOffset: number;
+  /** Of delays and jitter in the code under test. */
+  seed: number;
+  isTight?: boolean;
+  /** Told of all that happens, for people who look for the cause of a violation. */
+  trace?(line: string): void;
+  sabotage?: Sabotage;
+}
+
+/** Everything there is, and what may happen next in it. */
+export interface World {
+  readonly now: number;
+  readonly kafka: Kafka;
+  readonly environments: Environments;
+  readonly judge: Judge;
+  /** Those that aren't dead. */
+  processes(): Process[];
+  start(setting: Setting): Promise<void>;
+  /** Its memory is gone; of its requests under way some still arrive. */
+  crash(process: Process, arriving: number): void;
+  cut(process: Process, arriving: number): Promise<void>;
+  /** Leaves the group, as at shutdown. */
+  stop(process: Process): Promise<void>;
+  happenings(): Happening[];
+  run(happening: Happening): Promise<void>;
+  /** To the given time, with nothing happening before. */
+  moveTo(time: number): void;
+  /** When a timer or a broker is due next. */
+  nextDue(): number;
+}
+
+/** As at shutdown: after so long a process ends, whether it could leave the group or not. */
+const DISCONNECT_MS = 5_000;
+
+/** By environment: the phones that it refuses, by their last digit. */
+const REFUSED_DIGIT: Readonly<Record<string, string>> = { production: "7", "eu-central": "8", latam: "7" };
+
+const refuses = (environment: string, phone: string): boolean =>
+  REFUSED_DIGIT[environment] !== undefined && phone.endsWith(REFUSED_DIGIT[environment]);
+
+const partitionsOf = (assignment: Buffer): number[] =>
+  AssignerProtocol.MemberAssignment.decode(assignment)?.assignment[EVENTS] ?? [];
+
+export function createWorld(options: WorldOptions): World {
+  const { sabotage = {} } = options;
+  let now = 1_000;
+  const random = randomFrom(options.seed);
+  const processes: Process[] = [];
+  const running = (number: number): boolean => processes[number]?.state === "running";
+
+  const judge = createJudge({
+    logs: () => kafka.logs,
+    commitOf: (partition) => kafka.commits.get(partition),
+    owns: (process, partition) =>
+      kafka.group
+        .owners()
+        .some((owner) => owner.process === process && partitionsOf(owner.assignment).includes(partition)),
+    settingOf: (number) => {
+      const process = processes[number];
+      if (process === undefined) throw new Error(`there is no process ${number}`);
+      return process.setting;
+    },
+    refuses,
+    isTight: options.isTight ?? false,
+  });
+
+  const kafka: Kafka = createBrokers({
+    ...{ partitions: options.partitions, firstOffset: options.firstOffset },
+    ...{ now: () => now, random, outOfRange, onCommit: judge.onCommit },
+  });
+  const environments = createEnvironments({
+    names: ALL_ENVIRONMENTS,
+    refuses,
+    onApplied: judge.onApplied,
+  });
+
+  const clientOf = ({ number, wire, faults, setting }: Process) => {
+    const client = createClient({
+      ...{ process: number, wire, faults, kafka: sabotage.brokers?.(kafka) ?? kafka },
+      onResults(topic, values) {
+        if (topic === "opt-out-status") for (const value of values) judge.onStatus(number, value);
+      },
+    });
+    return sabotage.client?.(client, setting) ?? client;
+  };
+
+  const die = (process: Process, arriving: number): void => {
+    process.state = "dead";
+    process.context.timers.clear();
+    process.wire.orphan(arriving);
+    let left = arriving;
+    environments.orphan(process.number, () => left-- > 0);
+  };
+
+  const relayOf = (process: Process): Member =>
+    startRelay({
+      setting: process.setting,
+      client: clientOf(process),
+      send: (environment) => (request) => {
+        const key = request.headers["idempotency-key"];
+        if (key !== undefined) judge.onSend(process.number, environment, key, request.body.toString());
+        return environments.send(process.number, environment, request);
+      },
+      ...{ now: () => now, random, lease: sabotage.lease ?? ((actual) => actual) },
+      isStopping: () => process.isStopping,
+      onFatal(error: OptoutError) {
+        if (error.code === "internal") judge.say(`${process.number} can't go on: ${error.message}`);
+        die(process, 0);
+      },
+      onDefect: (message) => judge.say(`an answer couldn't be dealt with: ${message}`),
+    });
+
+  return {
+    get now() {
+      return now;
+    },
+    kafka,
+    environments,
+    judge,
+    processes: () => processes.filter(({ state }) => state !== "dead"),
+    async start(setting) {
+      const number = processes.length;
+      const process: Process = {
+        ...{
+          number,
+          setting,
+          wire: createWire(number),
+          state: "running",
+          member: undefined,
+          isStopping: false,
+        },
+        faults: { commits: [], results: [], fetches: [] },
+        context: { now: () => now, random, timers: createTimers() },
+      };
+      processes.push(process);
+      await within(process.context, () => {
+        process.member = relayOf(process);
+      });
+    },
+    crash: die,
+    async cut({ context, wire, state }, arriving) {
+      // Who is suspended finds out when it goes on; here that is the same as answers that were never read.
+      if (state === "running") await within(context, () => wire.cut(connectionLost, arriving));
+    },
+    async stop(process) {
+      const { context, member } = process;
+      process.isStopping = true;
+      await within(context, () => {
+        const end = () => die(process, 0);
+        member?.assignment.close();
+        member?.consumer.stop().then(end, end);
+        setTimeout(end, DISCONNECT_MS);
+      });
+    },
+    happenings: () => [
+      ...processes.flatMap(({ number, wire, context, state }): Happening[] => {
+        const all = wire.happenings();
+        if (state !== "running") return all.filter(({ at }) => at === "server");
+        const { timers } = context;
+        return timers.due() <= now
+          ? [...all, { what: `${number} timer`, at: number, run: timers.fire }]
+          : all;
+      }),
+      ...environments.happenings(running),
+    ],
+    async run({ at, what, run }) {
+      options.trace?.(`${now.toFixed(1)} ${what}`);
+      const process = at === "server" ? undefined : processes[at];
+      if (process === undefined) run();
+      else await within(process.context, run);
+    },
+    moveTo(time) {
+      now = Math.max(now, time);
+      kafka.tick();
+    },
+    nextDue: () =>
+      Math.min(
+        kafka.due(),
+        ...processes.map(({ state, context }) =>
+          state === "running" ? context.timers.due() : Number.POSITIVE_INFINITY,
+        ),
+      ),
+  };
+}
