@@ -37,8 +37,8 @@ export function compileProtobuf(schema: string, references: readonly string[]): 
   };
 }
 
-/** No .proto file does without braces or semicolons. */
-const BASE64 = /^[A-Za-z0-9+/\s]+=*\s*$/;
+/** No .proto file does without braces or semicolons. Blanks are in one of its parts only, or many of them would be tried in both. */
+const BASE64 = /^[A-Za-z0-9+/\s]+(?:=[=\s]*)?$/;
 
 /**
  * Far more than a schema has, with all that it imports. protobufjs takes a quarter of a second for as many fields of one

@@ -64,6 +64,10 @@ test("bombs of aliases, depth and size are refused at once", () => {
     ],
     [Array.from({ length: 1_400 }, (_, i) => `${" ".repeat(i)}-`).join("\n"), /nested deeper than 32 levels/],
     [`${"[".repeat(100)}${"]".repeat(100)}`, /nested deeper than 32 levels/],
+    [manyKeys((key) => `${key}: 1\n`), /more than 10000 keys/],
+    [manyKeys((key) => `? ${key}\n`), /more than 10000 keys/],
+    [`{${manyKeys((key) => `"${key}":1,`)}}`, /more than 10000 keys/],
+    [`{${manyKeys((key) => `${key},`)}}`, /more than 10000 keys/],
   ];
   for (const [yaml, expected] of cases) {
     const started = process.cpuUsage();
@@ -74,6 +78,9 @@ test("bombs of aliases, depth and size are refused at once", () => {
     assert.ok(process.cpuUsage(started).user < 5_000_000, "took seconds");
   }
 });
+
+const manyKeys = (write: (key: string) => string): string =>
+  Array.from({ length: 90_000 }, (_, i) => write(`k${i}`)).join("");
 
 function messageOf(run: () => unknown): string {
   try {
