@@ -112,7 +112,7 @@ function endOfLiteral(code: string, start: number): number {
 const CHARACTERS = [" ", "a", "A", "0", "_", ".", "-", "\t", "\u0000"];
 const MAX_CHARACTERS = 16;
 const MAX_PAIRED = 7;
-const ENDS = ["\u0000", "!", "a\u0000", ""];
+const ENDS = ["\u0000", "!", ""];
 
 /** Texts of about that length on which backtracking may take long: a beginning, a part many times, an end that doesn't fit. */
 export function* attacksOn(source: string): Generator<(length: number) => string> {
