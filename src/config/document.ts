@@ -73,8 +73,11 @@ export function readDocument(text: string): ConfigDocument {
     return parse(text);
   } catch (error) {
     if (error instanceof RangeError) return bomb(tooDeep);
-    if (/alias count/i.test(messageOf(error))) return bomb("aliases (*) that repeat each other too often");
-    throw error;
+    const message = messageOf(error);
+    if (/alias count/i.test(message)) return bomb("aliases (*) that repeat each other too often");
+    if (/merge sources/i.test(message))
+      return bomb("a merge key (<<) takes a mapping, an alias of one, or a list of these");
+    return bomb("not valid YAML");
   }
 }
 
@@ -104,7 +107,9 @@ function excessOf(text: string): string | undefined {
 
 function parse(text: string): ConfigDocument {
   const lines = new LineCounter();
-  const document = parseDocument(text, { prettyErrors: false, lineCounter: lines, merge: true });
+  // Its warnings are for programmers, and quote the file.
+  const options = { prettyErrors: false, lineCounter: lines, merge: true, logLevel: "error" } as const;
+  const document = parseDocument(text, options);
   const lineAt = (offset: number): number => lines.linePos(offset).line;
   const problems = [...document.errors, ...document.warnings];
   const aliasFaults = faultsOfAliases(document, lineAt);

@@ -16,6 +16,7 @@ test("a syntax error says its line and what to do, in words of its own", () => {
     ["a: 1\n---\nb: 2\n", /^2: a second document begins here/],
     ['a: "\\q"\n', /^1: a backslash in a "double-quoted" text/],
     ['{"a": 1, "b": 2, "a": 3}', /^1: this key was given before/],
+    ["a: 1\n<<: x\n", /^a merge key \(<<\) takes a mapping/],
   ];
   for (const [yaml, expected] of cases) assert.match(faultsOf(yaml)[0] ?? "", expected, yaml);
 });
