@@ -31,8 +31,12 @@ export interface ConfigDocument {
 /** Aliases in one file: far above honest use, far below an alias bomb. */
 const maxAliases = 200;
 const maxDepth = 32;
+/** Of mappings, in one file: the YAML library compares each with all before it. */
+const maxKeys = 10_000;
 /** Columns. */
 const maxIndent = 200;
+const tooDeep = `nested deeper than ${maxDepth} levels`;
+const tooMany = `more than ${maxKeys} keys`;
 
 /**
  * What the YAML library's codes mean to someone looking at the file. Its own messages aren't used, since some quote the
@@ -63,13 +67,17 @@ export function readDocument(text: string): ConfigDocument {
     usable: false,
     lineOf: () => undefined,
   });
-  if (isTooDeep(text)) return bomb(`nested deeper than ${maxDepth} levels`);
+  const excess = excessOf(text);
+  if (excess !== undefined) return bomb(excess);
   try {
     return parse(text);
   } catch (error) {
-    if (error instanceof RangeError) return bomb(`nested deeper than ${maxDepth} levels`);
-    if (/alias count/i.test(messageOf(error))) return bomb("aliases (*) that repeat each other too often");
-    throw error;
+    if (error instanceof RangeError) return bomb(tooDeep);
+    const message = messageOf(error);
+    if (/alias count/i.test(message)) return bomb("aliases (*) that repeat each other too often");
+    if (/merge sources/i.test(message))
+      return bomb("a merge key (<<) takes a mapping, an alias of one, or a list of these");
+    return bomb("not valid YAML");
   }
 }
 
@@ -77,25 +85,31 @@ export function readDocument(text: string): ConfigDocument {
  * The library's parser is recursive, and a stack used up within a regular expression ends the process instead of
  * throwing. Its lexer isn't. A level takes a bracket, an indicator within a line, or a column of indentation.
  */
-function isTooDeep(text: string): boolean {
+function excessOf(text: string): string | undefined {
   let brackets = 0;
   let indicators = 0;
+  let keys = 0;
   let atLineStart = true;
   for (const token of new Lexer().lex(text)) {
     if (token === "[" || token === "{") brackets++;
     else if (token === "]" || token === "}") brackets--;
     else if (brackets === 0 && /^[-?:]$/.test(token)) indicators++;
-    if (brackets > maxDepth || indicators > maxDepth) return true;
-    if (atLineStart && token.length > maxIndent && token.trim() === "") return true;
+    // Each key has a colon or a question mark; or, within braces, neither, but a comma behind it.
+    if (/^[?:,]$/.test(token)) keys++;
+    if (keys > maxKeys) return tooMany;
+    if (brackets > maxDepth || indicators > maxDepth) return tooDeep;
+    if (atLineStart && token.length > maxIndent && token.trim() === "") return tooDeep;
     atLineStart = token.endsWith("\n");
     if (atLineStart) indicators = 0;
   }
-  return false;
+  return undefined;
 }
 
 function parse(text: string): ConfigDocument {
   const lines = new LineCounter();
-  const document = parseDocument(text, { prettyErrors: false, lineCounter: lines, merge: true });
+  // Its warnings are for programmers, and quote the file.
+  const options = { prettyErrors: false, lineCounter: lines, merge: true, logLevel: "error" } as const;
+  const document = parseDocument(text, options);
   const lineAt = (offset: number): number => lines.linePos(offset).line;
   const problems = [...document.errors, ...document.warnings];
   const aliasFaults = faultsOfAliases(document, lineAt);

@@ -5,6 +5,7 @@
 import { isIP } from "node:net";
 import { type CountryCode, isSupportedCountry } from "libphonenumber-js/max";
 import { z } from "zod";
+import { withoutTrailingSlashes } from "../trailing-slashes.ts";
 import {
   durationPattern,
   formatDuration,
@@ -111,7 +112,8 @@ export function httpUrl({ example, base }: UrlRules) {
     .regex(/^https?:\/\/\S+$/, { error: expected })
     .transform((value, context): string => {
       const fault = URL.canParse(value) ? faultOf(new URL(value), base) : "";
-      if (fault === undefined) return base ? new URL(value).href.replace(/\/+$/, "") : new URL(value).href;
+      if (fault === undefined)
+        return base ? withoutTrailingSlashes(new URL(value).href) : new URL(value).href;
       context.addIssue({ code: "custom", message: expected + fault });
       return z.NEVER;
     });

@@ -19,8 +19,14 @@ export function show(value: unknown): string {
 }
 
 /** Up to the last @, as a password pasted into a URL may hold any character; a query may hold a key. */
-const withoutCredentials = (text: string): string =>
-  text.replace(/:\/\/.*@/su, `://${mask}@`).replace(/(:\/\/[^?]*\?).+/su, `$1${mask}`);
+function withoutCredentials(text: string): string {
+  // If it isn't the first one that such a URL begins at, it is none of them: to look further takes quadratic time.
+  const start = text.indexOf("://");
+  if (start < 0) return text;
+  const afterScheme = start + "://".length;
+  const rest = text.slice(afterScheme).replace(/^.*@/su, `${mask}@`);
+  return text.slice(0, afterScheme) + rest.replace(/^([^?]*\?).+/su, `$1${mask}`);
+}
 
 const interpolatedOf = new WeakMap<AnyConfig, PathSet>();
 

@@ -37,8 +37,8 @@ export function compileProtobuf(schema: string, references: readonly string[]): 
   };
 }
 
-/** No .proto file does without braces or semicolons. */
-const BASE64 = /^[A-Za-z0-9+/\s]+=*\s*$/;
+/** No .proto file does without braces or semicolons. Blanks are in one of its parts only, or many of them would be tried in both. */
+const BASE64 = /^[A-Za-z0-9+/\s]+(?:=[=\s]*)?$/;
 
 /**
  * Far more than a schema has, with all that it imports. protobufjs takes a quarter of a second for as many fields of one
@@ -52,11 +52,35 @@ const statementsIn = (schemas: readonly string[]): number =>
     .map((schema) => (BASE64.test(schema) ? declarationsIn(schema) : schema.split(/[;{]/).length))
     .reduce((sum, count) => sum + count, 0);
 
-const addFile = (
+function addFile(
   root: protobuf.Root,
   schema: string,
-): { package?: string | undefined; imports?: string[] | undefined } =>
-  BASE64.test(schema) ? addDescriptor(root, schema) : protobuf.parse(schema, root);
+): { package?: string | undefined; imports?: string[] | undefined } {
+  if (BASE64.test(schema)) return addDescriptor(root, schema);
+  // protobufjs would look for the end at each quote again, which takes minutes if they are many.
+  if (!areTextsWhole(schema)) throw new Error("a text has no end");
+  return protobuf.parse(schema, root);
+}
+
+/** Whether each quote, outside of comments, has its other one. In linear time, and without a stack. */
+function areTextsWhole(schema: string): boolean {
+  for (let at = 0; at < schema.length; at += 1) {
+    const character = schema.charAt(at);
+    if (character === "/" && schema.charAt(at + 1) === "/") at = endOf(schema, "\n", at);
+    else if (character === "/" && schema.charAt(at + 1) === "*") at = endOf(schema, "*/", at + 2) + 1;
+    else if (character === '"' || character === "'") {
+      at += 1;
+      while (at < schema.length && schema.charAt(at) !== character) at += schema.charAt(at) === "\\" ? 2 : 1;
+      if (at >= schema.length) return false;
+    }
+  }
+  return true;
+}
+
+const endOf = (text: string, mark: string, from: number): number => {
+  const at = text.indexOf(mark, from);
+  return at < 0 ? text.length : at;
+};
 
 /** What isn't UTF-8 becomes characters that no phone has. */
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });

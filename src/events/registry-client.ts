@@ -1,5 +1,6 @@
 import { request } from "undici";
 import { z } from "zod";
+import { withoutTrailingSlashes } from "../trailing-slashes.ts";
 import { decodeUtf8, parseJson } from "./json.ts";
 
 export interface RegistryConnection {
@@ -87,7 +88,7 @@ async function askRegistry(
   signal: AbortSignal,
 ): ReturnType<Ask> {
   const credentials = Buffer.from(`${username ?? ""}:${password ?? ""}`).toString("base64");
-  const response = await request(url.replace(/\/+$/, "") + path, {
+  const response = await request(withoutTrailingSlashes(url) + path, {
     signal,
     headers: {
       accept: "application/vnd.schemaregistry.v1+json, application/json",

@@ -251,4 +251,4 @@ function ofRest({ type, names, message }: Failure, { brokers }: KafkaErrorContex
 }
 
 const trimmed = (message: string): string =>
-  message.replace(/^Connection error: /, "").replace(/[.\s]+$/, "");
+  message.replace(/^Connection error: /, "").replace(/(?<![.\s])[.\s]+$/, "");

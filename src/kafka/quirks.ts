@@ -39,6 +39,8 @@ export function announceLeaving(): void {
 
 /** Members whose last attempt to join failed, perhaps halfway. */
 const unsynced = new WeakSet<object>();
+/** Attempts under way: each broker's fetcher may find out by itself. */
+const joining = new WeakMap<object, Promise<void>>();
 
 /**
  * A connection that breaks between JoinGroup and the answer to SyncGroup makes kafkajs 2.2.4 go on with the partitions it had.
@@ -51,7 +53,11 @@ export function mendJoining(): void {
     unsynced.delete(this);
   };
   ConsumerGroup.prototype.fetch = async function (nodeId) {
-    if (unsynced.has(this)) await this.joinAndSync();
+    if (unsynced.has(this)) {
+      const attempt = joining.get(this) ?? this.joinAndSync().finally(() => joining.delete(this));
+      joining.set(this, attempt);
+      await attempt;
+    }
     return fetch.call(this, nodeId);
   };
 }

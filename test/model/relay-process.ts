@@ -131,6 +131,7 @@ export function startRelay(options: RelayProcessOptions): Member {
     context: { topics: config.topics, environments: options.setting.environments, encoder },
     maskPhone: createPhoneMask("secret"),
     ...{ metrics, logger, onFatal: options.onFatal },
+    onPublished() {},
   });
   const member = createMember({
     ...{ config, kafka: client.kafka, admin: client.admin, clusterId: CLUSTER_ID, lanes },

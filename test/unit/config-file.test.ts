@@ -16,6 +16,7 @@ test("a syntax error says its line and what to do, in words of its own", () => {
     ["a: 1\n---\nb: 2\n", /^2: a second document begins here/],
     ['a: "\\q"\n', /^1: a backslash in a "double-quoted" text/],
     ['{"a": 1, "b": 2, "a": 3}', /^1: this key was given before/],
+    ["a: 1\n<<: x\n", /^a merge key \(<<\) takes a mapping/],
   ];
   for (const [yaml, expected] of cases) assert.match(faultsOf(yaml)[0] ?? "", expected, yaml);
 });
@@ -64,6 +65,10 @@ test("bombs of aliases, depth and size are refused at once", () => {
     ],
     [Array.from({ length: 1_400 }, (_, i) => `${" ".repeat(i)}-`).join("\n"), /nested deeper than 32 levels/],
     [`${"[".repeat(100)}${"]".repeat(100)}`, /nested deeper than 32 levels/],
+    [manyKeys((key) => `${key}: 1\n`), /more than 10000 keys/],
+    [manyKeys((key) => `? ${key}\n`), /more than 10000 keys/],
+    [`{${manyKeys((key) => `"${key}":1,`)}}`, /more than 10000 keys/],
+    [`{${manyKeys((key) => `${key},`)}}`, /more than 10000 keys/],
   ];
   for (const [yaml, expected] of cases) {
     const started = process.cpuUsage();
@@ -74,6 +79,9 @@ test("bombs of aliases, depth and size are refused at once", () => {
     assert.ok(process.cpuUsage(started).user < 5_000_000, "took seconds");
   }
 });
+
+const manyKeys = (write: (key: string) => string): string =>
+  Array.from({ length: 90_000 }, (_, i) => write(`k${i}`)).join("");
 
 function messageOf(run: () => unknown): string {
   try {

@@ -272,6 +272,7 @@ test("a file without a message, or that isn't one, can't be compiled", () => {
     "{",
     "message",
     "message A { Missing x = 1; }",
+    'message A {} option a = "\\"',
   ]) {
     assert.throws(() => compileProtobuf(schema, []), schema);
   }

@@ -1,3 +1,4 @@
+import { withoutTrailingSlashes } from "../../trailing-slashes.ts";
 import { failureOf, isSuccess, requestIdOf } from "./answers.ts";
 import type { Answer, HttpSend, Verdict } from "./dialect.ts";
 import { discover } from "./discovery.ts";
@@ -49,7 +50,7 @@ export function createApiLocator({ issuer, tenantId, now }: ApiLocatorOptions) {
     const path = `/.well-known/cxone-configuration?tenantId=${encodeURIComponent(tenantId)}`;
     const found = await discover(send, { issuer, path, property: "api_endpoint" }, signal);
     if (found.ok) {
-      known = hostAt(found.url.replace(/\/+$/, ""), token);
+      known = hostAt(withoutTrailingSlashes(found.url), token);
       return { ok: true, host: known };
     }
     const { response, detail } = found;
