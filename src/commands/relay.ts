@@ -41,6 +41,7 @@ say otherwise:
   /readyz   503 and the reason while it isn't ready: starting, draining, not in
             the consumer group. An environment that is down doesn't make it so.
   /livez    503 when only a restart helps
+  /         a page for people: who is out, since when, how many wait, what to do
   /state    where each partition stands; what each environment has queued, and
             why its lane is closed, since when and until when
   /metrics  for Prometheus; optout_environment_oldest_pending_timestamp_seconds

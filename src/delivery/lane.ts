@@ -66,6 +66,12 @@ export interface LaneState {
   quotaShare: number;
 }
 
+/**
+ * A lane that was closed when its partitions went elsewhere has nothing left to try the environment with. After so long it
+ * isn't called closed any more: whether it still is, others know. Long enough for a rebalance; in milliseconds.
+ */
+const UNTRIED_MS = 60_000;
+
 /** The delivery machinery of one environment. */
 export interface Lane {
   readonly name: string;
@@ -114,6 +120,7 @@ export function createLane(options: LaneOptions): Lane {
   let resets = 0;
   let timer: NodeJS.Timeout | undefined;
   let pausedSince: number | undefined;
+  let begun: { at: number; sinceEpoch: number } | undefined;
   let idle: { promise: Promise<void>; resolve(): void } | undefined;
 
   const isStopped = (): boolean => idle !== undefined || pausedSince !== undefined || !options.maySend();
@@ -254,13 +261,21 @@ export function createLane(options: LaneOptions): Lane {
     backlog.delay(part, backoff(part.attempts, retry, random));
   }
 
+  const sinceEpoch = (at: number): number => Math.round(Date.now() + at - now());
+  /** Worked out once, so that it doesn't change by a millisecond each time it is looked at. */
+  const beginning = (at: number): number => {
+    if (begun?.at !== at) begun = { at, sinceEpoch: sinceEpoch(at) };
+    return begun.sinceEpoch;
+  };
+
   function closureNow(): LaneState["closure"] {
-    const sinceEpoch = (at: number): number => Math.round(Date.now() + at - now());
-    if (pausedSince !== undefined) return { reason: "paused", since: sinceEpoch(pausedSince), until: null };
+    if (pausedSince !== undefined) return { reason: "paused", since: beginning(pausedSince), until: null };
     const closure = gate.closure();
     if (closure === undefined) return null;
     const { reason, since, until } = closure;
-    return { reason, since: sinceEpoch(since), until: sinceEpoch(until) };
+    const hasWork = backlog.ready + backlog.heldBack + backlog.delayed + throttle.inFlight > 0;
+    if (!hasWork && now() > until + UNTRIED_MS) return null;
+    return { reason, since: beginning(since), until: sinceEpoch(until) };
   }
 
   return {

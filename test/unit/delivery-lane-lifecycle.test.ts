@@ -256,7 +256,7 @@ describe("lane: state", () => {
     });
     for (let index = 0; index < 5; index++) deliver(batchOf(1, { first: index }));
     await settle();
-    const controls = { concurrencyLimit: 2, requestsPerSecond: 1e6 };
+    const controls = { concurrencyLimit: 2, requestsPerSecond: 1e6, quotaShare: 1e6 };
     assert.deepEqual(lane.state(), {
       ...controls,
       queued: 3,
@@ -277,5 +277,20 @@ describe("lane: state", () => {
       waitingForRetry: 0,
       closure: { reason: "retry_after", since: 1_000_000, until: 1_040_000 },
     });
+  });
+
+  test("a closed lane that lost its work isn't called closed for ever, but through a rebalance, since when it was", async (t) => {
+    const { deliver, settle, advance, lane } = createFixture(t, {
+      respond: () => ({ status: 429, headers: { "retry-after": "40" } }),
+    });
+    const closure = { reason: "retry_after", since: 1_000_000, until: 1_040_000 };
+    deliver(batchOf(1));
+    await settle();
+    assert.deepEqual(lane.state().closure, closure);
+    lane.reset();
+    await advance(90_000, 10_000);
+    assert.deepEqual(lane.state().closure, closure);
+    await advance(20_000, 10_000);
+    assert.equal(lane.state().closure, null);
   });
 });
