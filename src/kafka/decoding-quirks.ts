@@ -2,15 +2,18 @@ import { createRequire } from "node:module";
 import Decoder, { type Header } from "kafkajs/src/protocol/decoder.js";
 import decodeMessageSet from "kafkajs/src/protocol/messageSet/decoder.js";
 import decodeRecordBatch from "kafkajs/src/protocol/recordBatch/v0/decoder.js";
+import { type FetchedPartition, hideAborted } from "./aborted.ts";
 
 /*
  * Ways in which kafkajs 2.2.4 dies of records that are few bytes and in order, and of the same ones again after every
- * restart. Mended as this module loads: kafkajs reads the code that decodes a fetch when it decodes its first one, and
+ * restart; and one in which it shows records that were withdrawn. Mended as this module loads: kafkajs reads the code that decodes a fetch when it decodes its first one, and
  * from then on keeps the function that it found.
  */
 
 mendHeaders();
 mendFetchedMessages();
+// Loads what reads the two above.
+mendAbortedTransactions();
 
 /**
  * kafkajs copies all earlier headers of a record for every further one: 10,000 in 59 KB take it the better part of a
@@ -48,6 +51,24 @@ function mendFetchedMessages(): void {
   require(path);
   const loaded = require.cache[path];
   if (loaded !== undefined) loaded.exports = decodeMessages;
+}
+
+/** See `hideAborted`. The fetch tells of transactions from version 4 on. */
+function mendAbortedTransactions(): void {
+  const require = createRequire(import.meta.url);
+  for (const version of [4, 5, 6, 7, 8, 9, 10, 11]) {
+    const protocol: FetchProtocol = require(`kafkajs/src/protocol/requests/fetch/v${version}/response.js`);
+    const { decode } = protocol;
+    protocol.decode = async (raw) => {
+      const response = await decode(raw);
+      for (const { partitions } of response.responses) partitions.forEach(hideAborted);
+      return response;
+    };
+  }
+}
+
+interface FetchProtocol {
+  decode(raw: Buffer): Promise<{ responses: { partitions: FetchedPartition[] }[] }>;
 }
 
 const MAGIC_OFFSET = 16;

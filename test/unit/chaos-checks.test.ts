@@ -210,6 +210,11 @@ const forgeries: { what: string; invariant: number; doctor: Doctor }[] = [
     }),
   },
   {
+    what: "an event of an aborted transaction was read",
+    invariant: 6,
+    doctor: () => ({ aborted: new Set([3]) }),
+  },
+  {
     what: "a rejected event has no dead letter",
     invariant: 6,
     doctor: ({ deadLetters }) => ({ deadLetters: deadLetters.slice(1) }),
