@@ -4,10 +4,13 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { ConfigInput } from "../../src/config/schema.ts";
+import { readPackageFile } from "../../src/package-files.ts";
 import { VERSION } from "../../src/version.ts";
-import { type InstalledPackage, installPackage } from "../support/installed-package.ts";
+import { fencesOf } from "../support/doc-steps.ts";
+import { apiPage, compile, type InstalledPackage, installPackage } from "../support/installed-package.ts";
+import { startLineApi } from "../support/line-api.ts";
 import { finished, runCli } from "../support/process.ts";
-import { createScenario, optOut, phoneOf } from "../support/scenario.ts";
+import { createScenario, optOut, phoneOf, phones } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -47,6 +50,54 @@ describe("the package, installed from its tarball in an empty folder", () => {
     await using lint = start(["lint"], { input: '{"phone":"(212) 555-0123"}\n' });
     assert.equal(await finished(lint), 0);
     assert.equal(JSON.parse(lint.stdout()).phone, "+12125550123");
+  });
+
+  test("exports what docs/reference/api.md says (OPTOUT_TEST_UPDATE=1 writes it anew)", async () => {
+    const exported: unknown = await import(join(installed.root, "dist/index.js"));
+    assert.deepEqual(Object.keys(exported ?? {}).sort(), ["OptoutError", "createRelay", "z"]);
+    const text = await apiPage(join(installed.root, "dist"));
+    if (process.env.OPTOUT_TEST_UPDATE) await writeFile("docs/reference/api.md", text);
+    assert.equal(readPackageFile("docs/reference/api.md"), text);
+  });
+
+  test("runs the program of docs/how-to/embed.md: a relay with a dialect of its own, from a real Kafka", async () => {
+    await using scenario = await createScenario({ environments: ["lists"] });
+    await using api = await startLineApi();
+    const { brokers, groupId } = scenario.config.kafka;
+    const [program] = fencesOf("docs/how-to/embed.md").filter(({ language }) => language === "ts");
+    assert.ok(program !== undefined);
+    const source = program.text.replace("http://localhost:8088", api.url);
+    await writeFile(join(installed.folder, "embed.ts"), source);
+    await compile(installed.folder, "embed.ts");
+    await writeFile(
+      join(installed.folder, "wrong.ts"),
+      source.replace("maxEntries: 100", 'maxEntries: "many"'),
+    );
+    await assert.rejects(
+      compile(installed.folder, "wrong.ts"),
+      /'string' is not assignable to type 'number'/,
+    );
+
+    await using embedding = runCli([], {
+      cli: join(installed.folder, "embed.js"),
+      env: {
+        OPTOUT_KAFKA__BROKERS: brokers.join(","),
+        OPTOUT_KAFKA__GROUP_ID: groupId,
+        OPTOUT_TOPICS__EVENTS: scenario.config.topics.events,
+        OPTOUT_TOPICS__STATUS: scenario.config.topics.status,
+        OPTOUT_TOPICS__DEAD_LETTER: scenario.config.topics.deadLetter,
+      },
+    });
+    await scenario.produce([optOut(0), optOut(1), optOut(2)]);
+    await waitFor("the records to be settled", async () => {
+      assert.ok(embedding.running, embedding.stdout() + embedding.stderr());
+      return (await scenario.statuses()).length === 3;
+    });
+    assert.deepEqual([...api.lines].sort(), phones(0, 3).sort());
+    assert.deepEqual(new Set(api.apiKeys), new Set(["k"]));
+    embedding.kill("SIGTERM");
+    assert.deepEqual(await embedding.exit, { code: 0, signal: null }, embedding.stderr());
+    assert.ok((await scenario.statuses()).every(({ outcome }) => outcome === "delivered"));
   });
 
   test("delivers an opt-out from Kafka to its own simulator, once check finds nothing to mend", async () => {

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -10,6 +10,8 @@ const run = promisify(execFile);
 export interface InstalledPackage {
   /** Where it was installed: what is in it are package.json and node_modules. */
   readonly folder: string;
+  /** The package itself, within it. */
+  readonly root: string;
   /** Its command's file. */
   readonly cli: string;
   /** What the tarball holds. */
@@ -42,8 +44,38 @@ export async function installPackage(): Promise<InstalledPackage> {
   });
   return {
     folder,
+    root: join(folder, "node_modules/optout-relay"),
     cli: join(folder, "node_modules/.bin/optout-relay"),
     files: pack.files.map(({ path }) => path),
     [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true }),
   };
+}
+
+/** Compiles a program of the package's user, strictly, against the types that were installed; Node's come with a dependency. */
+export async function compile(folder: string, file: string): Promise<void> {
+  const flags = ["--strict", "--skipLibCheck", "--types", "node", "--outDir", folder];
+  const target = ["--module", "NodeNext", "--target", "ES2022", "--lib", "ES2023,ESNext.Disposable"];
+  try {
+    await run(resolve("node_modules/.bin/tsc"), [...flags, ...target, join(folder, file)], { cwd: folder });
+  } catch (error) {
+    const { stdout = "" } = error as { stdout?: string };
+    throw new Error(`It doesn't compile:\n${stdout}`, { cause: error });
+  }
+}
+
+const API_FILES = ["index.d.ts", "delivery/dialects/dialect.d.ts", "errors.d.ts"];
+
+/** The declarations that the package exports, for people to read, and to see when they change. */
+export async function apiPage(dist: string): Promise<string> {
+  const parts = await Promise.all(
+    API_FILES.map(async (name) => {
+      const text = await readFile(join(dist, name), "utf8");
+      return `## ${name}\n\n\`\`\`ts\n${text.trimEnd()}\n\`\`\`\n`;
+    }),
+  );
+  return [
+    "<!-- Made from the code: OPTOUT_TEST_UPDATE=1 npm test -- package -->\n\n# Library\n",
+    "What `optout-relay` exports, and the declarations that it is made of. How to use it: [embed](../how-to/embed.md).\n",
+    ...parts,
+  ].join("\n");
 }
