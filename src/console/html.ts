@@ -41,6 +41,7 @@ export const HTML = `<!doctype html>
           <li><i class="block mark-w"></i>waiting</li>
           <li><i class="block mark-s"></i>in pieces</li>
           <li><i class="block mark-r"></i>refused</li>
+          <li><i class="block mark-d"></i>settled earlier</li>
         </ul>
       </div>
       <ul class="cards partitions" id="partitions"></ul>

@@ -111,6 +111,7 @@ const CARDS = `
 .mark-s { background: linear-gradient(var(--watch) 38%, transparent 38% 62%, var(--watch) 62%); }
 .mark-r { background: linear-gradient(135deg, var(--out) 38%, var(--card) 38% 62%, var(--out) 62%); }
 .mark-n { background: linear-gradient(transparent 42%, var(--dim) 42% 58%, transparent 58%); }
+.mark-d { background: var(--fill); opacity: .45; }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem 1rem; font-size: .85rem; color: var(--dim); }
 .legend li { display: flex; gap: .4rem; align-items: center; }
 .legend .block { width: 10px; }
@@ -167,6 +168,7 @@ input { width: 100%; padding: .45rem .6rem; border: 1px solid var(--dim); border
 @media (forced-colors: active) {
   .mark-a { forced-color-adjust: none; background: CanvasText; }
   .mark-w { border: 1px solid CanvasText; }
+  .mark-d { forced-color-adjust: none; background: GrayText; opacity: 1; }
   .fill { forced-color-adjust: none; background: Highlight; }
 }
 @media print { button { display: none; } }

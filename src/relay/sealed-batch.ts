@@ -17,6 +17,8 @@ export interface SealedBatch extends LedgerBatch {
   batch: Batch;
   /** It is in the committed ledger, so it may be sent. */
   recorded: boolean;
+  /** An earlier owner of the partition settled it: what the environments answered isn't known here any more. */
+  readonly settledEarlier: boolean;
   /**
    * By environment, in the configuration's order: undefined while unanswered; "earlier" if an earlier owner of the partition
    * got the acknowledgement and only the ledger knows.
@@ -33,6 +35,7 @@ export function sealedBatch(batch: Batch, environmentCount: number): SealedBatch
     last: batch.last,
     digest: ledgerDigest(batch),
     recorded: false,
+    settledEarlier: false,
     settled: false,
     acknowledged: new Array(environmentCount).fill(false),
     outcomes: new Array(environmentCount).fill(undefined),
@@ -53,6 +56,7 @@ export function rebuiltBatch(batch: Batch, entry: Readonly<LedgerBatch>): Sealed
   return {
     ...fresh,
     recorded: isSameBatch,
+    settledEarlier: entry.settled,
     settled: entry.settled,
     acknowledged: [...flags],
     outcomes: flags.map((flag) => (flag || entry.settled ? "earlier" : undefined)),

@@ -27,6 +27,8 @@ export interface RelayState {
   /** Those this replica owns, by number; if they are too many, those with the most unsettled events. */
   partitions: PartitionView[];
   partitionsNotShown: number;
+  /** Records of all its partitions that it hasn't read yet, as far as it knows: who waits in them isn't counted anywhere else. */
+  unread: number;
   /** What became of events since this replica started. */
   outcomes: Record<EventOutcome, number>;
   /** Events since this replica started that not every environment has, by reason; reasons that occurred. */
@@ -79,6 +81,10 @@ export interface PartitionView {
   paused: boolean;
   /** Why it isn't read further: too much of it is unsettled, or a schema is awaited. */
   pausedFor: "room" | "schema" | null;
+  /** First offset of the oldest batch that isn't in the committed ledger yet, so it can't be sent; null if all are. */
+  unrecordedFrom: number | null;
+  /** First offset of the oldest batch that has all its answers, but whose outcome isn't published yet; null if none. */
+  unpublishedFrom: number | null;
   /** How many of its sealed batches each environment has yet to answer, in the order of `environments`. */
   unanswered: number[];
   /** The oldest of its sealed batches; `sealedBatches` counts all. */
@@ -96,9 +102,9 @@ export interface BatchView {
 
 /**
  * How far an environment is with a batch: `w` not answered yet, `s` the same, in pieces, `a` acknowledged, `r` refused in
- * part or whole, `n` there is nothing in it to send.
+ * part or whole, `n` there is nothing in it to send, `d` settled before this replica had it, by whatever answers.
  */
-export type BatchMark = "w" | "s" | "a" | "r" | "n";
+export type BatchMark = "w" | "s" | "a" | "r" | "n" | "d";
 
 export interface SettledView {
   at: string;

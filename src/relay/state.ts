@@ -3,7 +3,7 @@ import type { Environment } from "../delivery/environment.ts";
 import type { LaneState, PartOutcome } from "../delivery/lane.ts";
 import type { Activity } from "./activity.ts";
 import { rfc3339 } from "./result-messages.ts";
-import type { SealedBatch } from "./sealed-batch.ts";
+import { isAnswered, type SealedBatch } from "./sealed-batch.ts";
 import type { Slot } from "./slot.ts";
 import { metricsSource } from "./source.ts";
 import type { BatchMark, BatchView, ClosureView, PartitionView, RelayState } from "./state-view.ts";
@@ -23,7 +23,10 @@ export const LIMITS = {
 export const MAX_STATE_BYTES = 384 * 1024;
 
 export interface StateSource
-  extends Omit<RelayState, "now" | "startedAt" | "environments" | "partitions" | "partitionsNotShown"> {
+  extends Omit<
+    RelayState,
+    "now" | "startedAt" | "environments" | "partitions" | "partitionsNotShown" | "unread"
+  > {
   /** Milliseconds since the epoch. */
   now: number;
   startedAt: number;
@@ -57,8 +60,13 @@ export function relayState(source: StateSource): RelayState {
     }),
     partitions: shown.map((slot) => partitionView(slot, environments.length, batchesOfEach)),
     partitionsNotShown: slots.size - shown.length,
+    unread: [...slots.values()].reduce((sum, slot) => sum + unreadOf(slot), 0),
   };
 }
+
+/** The end of the partition is looked at from time to time, so reading may be ahead of what is known of it. */
+const unreadOf = ({ partition, highWatermark }: Slot): number =>
+  highWatermark === undefined ? 0 : Math.max(0, highWatermark - partition.position);
 
 function shownSlots(slots: Slot[]): Slot[] {
   const byNumber = (one: Slot, other: Slot) => one.partition.number - other.partition.number;
@@ -89,6 +97,8 @@ function partitionView(
     ledgerUsedRatio: Number(partition.ledgerUsedRatio.toFixed(4)),
     paused,
     pausedFor: !paused ? null : partition.paused ? "room" : "schema",
+    unrecordedFrom: sealed.find(({ recorded }) => !recorded)?.first ?? null,
+    unpublishedFrom: sealed.find(isUnpublished)?.first ?? null,
     unanswered,
     batches: sealed.slice(0, batches).map(batchView),
   };
@@ -99,6 +109,8 @@ type Outcome = SealedBatch["outcomes"][number];
 const isUnanswered = ({ settled, batch }: SealedBatch, outcome: Outcome): boolean =>
   outcome === undefined && !settled && batch.entries.length > 0;
 
+const isUnpublished = (batch: SealedBatch): boolean => batch.recorded && !batch.settled && isAnswered(batch);
+
 const batchView = (sealed: SealedBatch): BatchView => ({
   first: sealed.first,
   last: sealed.last,
@@ -107,6 +119,7 @@ const batchView = (sealed: SealedBatch): BatchView => ({
 });
 
 function markOf(sealed: SealedBatch, outcome: Outcome, environment: number): BatchMark {
+  if (sealed.settledEarlier) return "d";
   if (isUnanswered(sealed, outcome)) return Array.isArray(sealed.splits[environment]) ? "s" : "w";
   if (outcome === undefined) return "n";
   if (outcome === "earlier") return "a";

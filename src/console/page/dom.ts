@@ -41,14 +41,43 @@ interface Page {
     addEventListener(type: string, listener: () => void): void;
   };
   location: { readonly host: string; reload(): void };
-  sessionStorage: {
+  readonly sessionStorage: {
     getItem(key: string): string | null;
     setItem(key: string, value: string): void;
     removeItem(key: string): void;
   };
 }
 
-export const { document, location, sessionStorage } = globalThis as unknown as Page;
+const page = globalThis as unknown as Page;
+export const { document, location } = page;
+
+const unstored = new Map<string, string>();
+
+/** Kept until the tab is closed. Where the browser blocks site data, reading the storage throws: then until the page is left. */
+export const tabStorage = {
+  get(key: string): string | null {
+    try {
+      return page.sessionStorage.getItem(key) ?? unstored.get(key) ?? null;
+    } catch {
+      return unstored.get(key) ?? null;
+    }
+  },
+  set(key: string, value: string): void {
+    try {
+      page.sessionStorage.setItem(key, value);
+    } catch {
+      unstored.set(key, value);
+    }
+  },
+  remove(key: string): void {
+    unstored.delete(key);
+    try {
+      page.sessionStorage.removeItem(key);
+    } catch {
+      // Then it isn't in there.
+    }
+  },
+};
 
 export function byId(id: string): PageElement {
   const found = document.getElementById(id);

@@ -1,6 +1,6 @@
 import { byId, createList, element, group, setClass, setHidden, setText, type View } from "./dom.ts";
 import { clock, count, counted, words } from "./format.ts";
-import { isBehind, isOut, longestWait, nextTry, waitingText } from "./headline.ts";
+import { isBehind, isOut, longestWait, nextTry, unreadText, waitingText } from "./headline.ts";
 import type { Pauser } from "./pausing.ts";
 import type { EnvironmentView, State } from "./state.ts";
 
@@ -91,7 +91,10 @@ function createCard(name: string, pauser: Pauser): View<Shown> {
       setHidden(button, pausing.by === "nobody");
       setText(button, isPaused ? "Resume" : "Pause");
       button.setAttribute("aria-label", `${isPaused ? "Resume" : "Pause"} ${name}`);
-      setText(status, statusOf(environment, now));
+      setText(
+        status,
+        `${statusOf(environment, now)}${environment.closure === null ? "" : unreadText(state)}`,
+      );
       setText(waiting.value, waitingText(environment, state));
       setText(oldest.value, longestWait(environment, state));
       setText(quota.value, quotaText(environment));

@@ -1,4 +1,5 @@
 import { age, between, clock, count, counted, listed, people } from "./format.ts";
+import { readingProblems, type Standstills } from "./reading.ts";
 import type { EnvironmentView, State } from "./state.ts";
 
 /** `out`: opt-outs wait for somebody or something; `watch`: not as it should be, or on purpose. */
@@ -53,7 +54,7 @@ export const isOut = ({ closure }: EnvironmentView, now: string): boolean =>
 export const isBehind = ({ closure, oldestAskedAt }: EnvironmentView, now: string): boolean =>
   closure === null && oldestAskedAt !== null && between(oldestAskedAt, now) >= BEHIND_MS;
 
-export function headlineOf(state: State): Headline {
+export function headlineOf(state: State, standstills: Standstills): Headline {
   const { now, environments } = state;
   const closed = environments.filter((each) => isOut(each, now));
   const behind = environments.filter((each) => isBehind(each, now));
@@ -61,7 +62,7 @@ export function headlineOf(state: State): Headline {
   const problems = [
     ...replica,
     ...closed.map((each) => closedProblem(each, state)),
-    ...readingProblems(state, closed.length > 0),
+    ...readingProblems(closed, standstills),
     ...behind.map((each) => behindProblem(each, state)),
   ];
   return {
@@ -88,7 +89,7 @@ function textOf(
   return `All is well: the ${environments.length} environments take opt-outs`;
 }
 
-function detailOf({ now, environments, partitions }: State, problems: readonly Problem[]): string {
+function detailOf({ now, environments, partitions, unread }: State, problems: readonly Problem[]): string {
   if (problems.length > 0) {
     // The replica itself, or the reading: then it isn't as usual for anybody.
     if (problems.some(({ facts }) => facts.length === 0)) return "";
@@ -101,8 +102,10 @@ function detailOf({ now, environments, partitions }: State, problems: readonly P
   if (partitions.length === 0) return "This replica owns no partition, so it has nothing to do.";
   const most = Math.max(...environments.map(({ waiting }) => waiting));
   const oldest = environments.flatMap(({ oldestAskedAt }) => oldestAskedAt ?? []).sort()[0];
-  if (most === 0 || oldest === undefined) return "Nobody waits.";
-  return `${people(most)} on the way, the first for ${age(between(oldest, now))}.`;
+  const rest = unread === 0 ? "" : `${counted(unread, "record")} not read yet`;
+  if (most === 0 || oldest === undefined) return rest === "" ? "Nobody waits." : `${rest}.`;
+  const onTheWay = `${people(most)} on the way, the first for ${age(between(oldest, now))}`;
+  return rest === "" ? `${onTheWay}.` : `${onTheWay}, and ${rest}.`;
 }
 
 function replicaProblems({ live, ready, phase }: State): Problem[] {
@@ -158,7 +161,7 @@ export const nextTry = (until: string, now: string): string =>
   between(now, until) < 1_000 ? "now" : `in ${age(between(now, until))}`;
 
 const waitingFacts = (environment: EnvironmentView, state: State): Fact[] => [
-  { label: "people waiting", value: waitingText(environment, state) },
+  { label: "people waiting", value: `${waitingText(environment, state)}${unreadText(state)}` },
   { label: "longest wait", value: longestWait(environment, state) },
 ];
 
@@ -167,6 +170,10 @@ const isKnown = ({ phase }: State): boolean => phase === "active" || phase === "
 
 export const waitingText = ({ waiting }: EnvironmentView, state: State): string =>
   isKnown(state) ? count(waiting) : "?";
+
+/** Once reading has stopped, who waits is counted no further; the records that come say how many more there may be. */
+export const unreadText = (state: State): string =>
+  isKnown(state) && state.unread > 0 ? `, and ${counted(state.unread, "record")} not read yet` : "";
 
 export const longestWait = ({ oldestAskedAt }: EnvironmentView, state: State): string => {
   if (!isKnown(state)) return "?";
@@ -182,42 +189,4 @@ function behindProblem(environment: EnvironmentView, state: State): Problem {
       "Either the producer sent a backlog, or the quota is too small (requestsPerSecond), or one batch fails again and again: the log says why.",
     runbook: "OptoutWaitingLong",
   };
-}
-
-/** Reading stops at a bound, and from then on an environment that is out holds up the others. */
-function readingProblems({ partitions }: State, isAnyOut: boolean): Problem[] {
-  const stopped = (reason: "room" | "schema"): string[] =>
-    partitions.filter(({ pausedFor }) => pausedFor === reason).map(({ partition }) => String(partition));
-  const full = isAnyOut ? stopped("room") : [];
-  const awaiting = stopped("schema");
-  const named = (numbers: string[]): string =>
-    numbers.length > 6
-      ? counted(numbers.length, "partition")
-      : `Partition${numbers.length === 1 ? "" : "s"} ${listed(numbers)}`;
-  return [
-    ...(full.length === 0
-      ? []
-      : [
-          {
-            ...{ key: "room", level: "out" as const, facts: [] },
-            title: `${named(full)}: not read any further`,
-            message: "As much as may be pending is pending, so by now the other environments wait too.",
-            advice:
-              "Have the environment above mended. If it will be out for long, the runbook says how the others can run further ahead.",
-            runbook: "OptoutPartitionPausedLong",
-          },
-        ]),
-    ...(awaiting.length === 0
-      ? []
-      : [
-          {
-            ...{ key: "schema", level: "out" as const, facts: [] },
-            title: `${named(awaiting)}: waiting for a schema`,
-            message: "The schema registry doesn't give the schema of the next record.",
-            advice:
-              "See whether the registry can be reached, and whether it is the right one: optout-relay check.",
-            runbook: "OptoutPartitionPausedLong",
-          },
-        ]),
-  ];
 }

@@ -7,6 +7,7 @@ import { createOutcomes } from "./outcomes.ts";
 import { createPartitions } from "./partitions.ts";
 import { createPauser } from "./pausing.ts";
 import { createProblems } from "./problems.ts";
+import { createStandstills } from "./reading.ts";
 import { createReplica } from "./replica.ts";
 import type { State } from "./state.ts";
 
@@ -22,6 +23,7 @@ const ICONS: Record<Level | "lost", string> = {
 const pauser = createPauser(() => connection.refresh());
 const parts = [createEnvironments(pauser), createPartitions(), createOutcomes(), createReplica()];
 const showProblems = createProblems();
+const standstillsOf = createStandstills();
 let version: string | undefined;
 
 const showLevel = (level: Level | "lost"): void => {
@@ -48,7 +50,7 @@ const show = (state: State): void => {
     location.reload();
     return;
   }
-  const headline = headlineOf(state);
+  const headline = headlineOf(state, standstillsOf(state));
   setStale(false);
   showLevel(headline.level);
   setText(byId("headline-text"), headline.text);

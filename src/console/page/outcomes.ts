@@ -16,12 +16,12 @@ export function createOutcomes(): (state: State) => void {
   const settled = createList<SettledView>(
     byId("settled"),
     ({ at, partition, first }) => `${at} ${partition}:${first}`,
-    (item) => row(settledCells(item, now)),
+    (item) => row(item, settledCells(item), () => now),
   );
   const failed = createList<NotDeliveredView>(
     byId("failed"),
     ({ at, partition, offset }) => `${at} ${partition}:${offset}`,
-    (item) => row(failedCells(item, now)),
+    (item) => row(item, failedCells(item), () => now),
   );
   const reasons = createList<readonly [string, number]>(byId("reasons"), ([reason]) => reason, createReason);
 
@@ -40,16 +40,14 @@ export function createOutcomes(): (state: State) => void {
   };
 }
 
-/** What has happened doesn't change: a row is filled once. */
-function row<T>(cells: readonly string[]): View<T> {
-  const root = group("tr", "", ...cells.map((text) => element("td", "", text)));
-  return { root, update() {} };
+/** What has happened doesn't change, so a row is filled once; but past midnight its time takes the day before it. */
+function row<T>({ at }: { at: string }, cells: readonly string[], now: () => string): View<T> {
+  const time = element("td");
+  const root = group("tr", "", time, ...cells.map((text) => element("td", "", text)));
+  return { root, update: () => setText(time, clock(at, now())) };
 }
 
-function settledCells(
-  { at, partition, first, last, outcomes, slowestMs }: SettledView,
-  now: string,
-): string[] {
+function settledCells({ partition, first, last, outcomes, slowestMs }: SettledView): string[] {
   const { delivered, partially_delivered: partial, rejected } = outcomes;
   const parts = [
     ...(delivered > 0 ? [`${count(delivered)} delivered`] : []),
@@ -57,20 +55,12 @@ function settledCells(
     ...(rejected > 0 ? [`${count(rejected)} rejected`] : []),
   ];
   const range = first === last ? `${partition}:${first}` : `${partition}:${first}–${last}`;
-  return [clock(at, now), range, parts.join(", "), slowestMs === null ? "–" : duration(slowestMs)];
+  return [range, parts.join(", "), slowestMs === null ? "–" : duration(slowestMs)];
 }
 
-function failedCells(
-  { at, partition, offset, outcome, reason, refusedBy }: NotDeliveredView,
-  now: string,
-): string[] {
+function failedCells({ partition, offset, outcome, reason, refusedBy }: NotDeliveredView): string[] {
   const by = refusedBy.length === 0 ? words(reason) : `refused by ${listed(refusedBy)}`;
-  return [
-    clock(at, now),
-    `${partition}:${offset}`,
-    outcome === "rejected" ? "rejected" : "delivered in part",
-    by,
-  ];
+  return [`${partition}:${offset}`, outcome === "rejected" ? "rejected" : "delivered in part", by];
 }
 
 function createReason([reason]: readonly [string, number]): View<readonly [string, number]> {

@@ -160,6 +160,7 @@ const MARK_WORDS: Record<string, string> = {
   a: "acknowledged",
   r: "refused",
   n: "nothing to send",
+  d: "settled before this replica had it",
 };
 
 function createColumn(): Column {

@@ -1,12 +1,4 @@
-import {
-  byId,
-  location,
-  type PageDialog,
-  type PageInput,
-  sessionStorage,
-  setHidden,
-  setText,
-} from "./dom.ts";
+import { byId, location, type PageDialog, type PageInput, setHidden, setText, tabStorage } from "./dom.ts";
 import { people } from "./format.ts";
 import type { EnvironmentView, State } from "./state.ts";
 
@@ -35,7 +27,8 @@ export function createPauser(onDone: () => void): Pauser {
     setText(byId("confirm-title"), action === "pause" ? `Pause ${name}?` : `Resume ${name}?`);
     setText(byId("confirm-text"), explain(action, waiting));
     setText(confirm, action === "pause" ? `Pause ${name}` : `Resume ${name}`);
-    token.value = sessionStorage.getItem(TOKEN_KEY) ?? "";
+    token.value = tabStorage.get(TOKEN_KEY) ?? "";
+    confirm.disabled = false;
     setHidden(byId("token-field"), !takesToken);
     setHidden(problem, true);
     dialog.showModal();
@@ -49,19 +42,24 @@ export function createPauser(onDone: () => void): Pauser {
 
   const send = async (): Promise<void> => {
     if (pending === undefined || confirm.disabled) return;
-    const { name, action } = pending;
+    // Until the answer is there, the dialog may have been closed, and opened again for another environment.
+    const asked = pending;
+    const used = takesToken ? token.value : undefined;
     confirm.disabled = true;
-    const answer = await post(name, action, takesToken ? token.value : undefined);
+    const answer = await post(asked.name, asked.action, used);
+    if (answer.ok && used !== undefined) tabStorage.set(TOKEN_KEY, used);
+    if (!answer.ok && answer.isTokenRefused && tabStorage.get(TOKEN_KEY) === used) {
+      tabStorage.remove(TOKEN_KEY);
+    }
+    if (answer.ok) onDone();
+    if (pending !== asked) return;
     confirm.disabled = false;
     if (answer.ok) {
-      if (takesToken) sessionStorage.setItem(TOKEN_KEY, token.value);
       dialog.close();
-      onDone();
       return;
     }
     say(answer.problem);
     if (answer.isTokenRefused) {
-      sessionStorage.removeItem(TOKEN_KEY);
       token.value = "";
       token.focus();
     }
@@ -73,6 +71,7 @@ export function createPauser(onDone: () => void): Pauser {
   });
   byId("confirm-cancel").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => {
+    pending = undefined;
     token.value = "";
   });
 
