@@ -37,8 +37,10 @@ export interface Kafka {
     maxWait: number,
     answer: (outcome: Outcome<FetchedPartition[]>) => void,
   ): void;
-  /** Time has passed, or there may be something to read. */
+  /** Time has passed. */
   tick(): void;
+  /** There may be something to read, or nothing any more. */
+  changed(): void;
   /** When the next one of its own deadlines is. */
   due(): number;
 }
@@ -87,6 +89,10 @@ export function createBrokers(options: KafkaOptions): Kafka {
     return { value: answers };
   };
 
+  const tryAll = (): void => {
+    waiting = waiting.filter(({ until, tryAgain }) => !tryAgain(now() >= until));
+  };
+
   return {
     logs,
     group,
@@ -109,8 +115,9 @@ export function createBrokers(options: KafkaOptions): Kafka {
     },
     tick() {
       group.tick();
-      waiting = waiting.filter(({ until, tryAgain }) => !tryAgain(now() >= until));
+      if (waiting.some(({ until }) => now() >= until)) tryAll();
     },
+    changed: tryAll,
     due: () => Math.min(Number.POSITIVE_INFINITY, ...waiting.map(({ until }) => until)),
   };
 }

@@ -100,7 +100,8 @@ async function take(world: World, step: Step, setting: Setting): Promise<void> {
       return;
     case "produce":
       produce(world.kafka.logs[step.partition], step.count, randomFrom(step.seed));
-      return world.kafka.tick();
+      world.kafka.changed();
+      return;
     case "start":
       if (living.length < MAX_PROCESSES) await world.start(setting);
       return;
@@ -114,6 +115,7 @@ async function take(world: World, step: Step, setting: Setting): Promise<void> {
     case "expire": {
       const log = world.kafka.logs[step.partition];
       log?.expire(log.start + Math.floor((log.end - log.start) * step.share));
+      world.kafka.changed();
       return;
     }
     case "configure":
