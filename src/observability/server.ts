@@ -1,6 +1,8 @@
 import { type FastifyInstance, type FastifyReply, fastify } from "fastify";
 import type { Config } from "../config/schema.ts";
 import { OptoutError, whyNotListening } from "../errors.ts";
+import { limitPipelining } from "../pipelining.ts";
+import { requestLimits } from "../request-limits.ts";
 import { type Exposer, serveMetrics } from "./exposition.ts";
 import { createOperatorCheck } from "./operators.ts";
 
@@ -25,6 +27,8 @@ export interface ObservabilityServer {
 }
 
 const REQUEST_TIMEOUT_MS = 10_000;
+/** Far more than probes and scrapers need. More are closed at once: the descriptors are for Kafka and the environments. */
+const MAX_CONNECTIONS = 256;
 
 /**
  * `/metrics`, `/livez`, `/readyz`, `/state`, and `POST /environments/{name}/pause` and `/resume`. Loopback unless
@@ -38,10 +42,11 @@ export async function startObservabilityServer(
   const app = fastify({
     logger: false,
     bodyLimit: 1024,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionTimeout: REQUEST_TIMEOUT_MS,
+    ...requestLimits(REQUEST_TIMEOUT_MS),
     forceCloseConnections: true,
   });
+  limitPipelining(app);
+  app.server.maxConnections = MAX_CONNECTIONS;
   addViews(app, observed);
   addPausing(app, observed, adminToken);
   app.setNotFoundHandler(async (_request, reply) =>
