@@ -8,6 +8,8 @@ import {
 import type { Config } from "../config/schema.ts";
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
+import { limitPipelining } from "../pipelining.ts";
+import { requestLimits } from "../request-limits.ts";
 import { type Reason, refusal, statusOf } from "./answers.ts";
 import { createExchanges } from "./broken-requests.ts";
 import { withoutPorts } from "./callers.ts";
@@ -49,14 +51,7 @@ export function createApp(options: AppOptions): { app: FastifyInstance; refuse: 
   const app = fastify({
     logger: false,
     bodyLimit: MAX_BODY_BYTES,
-    requestTimeout,
-    // Of silence. A caller that sends a byte now and then meets the other two.
-    connectionTimeout: requestTimeout,
-    http: {
-      requestTimeout,
-      headersTimeout: requestTimeout / 2,
-      connectionsCheckingInterval: requestTimeout / 10,
-    },
+    ...requestLimits(requestTimeout),
     trustProxy: trustedProxies.length > 0 && trustedProxies,
     exposeHeadRoutes: false,
     forceCloseConnections: "idle",
@@ -68,6 +63,7 @@ export function createApp(options: AppOptions): { app: FastifyInstance; refuse: 
     },
     clientErrorHandler: (error, socket) => exchanges.answerBroken(error, socket),
   });
+  limitPipelining(app);
   app.server.on("request", (_request, response) => exchanges.add(response));
   app.server.maxConnections = MAX_CONNECTIONS;
   app.server.on("drop", () => metrics.droppedConnections.inc());

@@ -15,10 +15,25 @@ export type Exposer = (accept: string | undefined) => Promise<Exposition>;
  * To be called once all metrics are registered.
  */
 export function createExposer(registry: Registry): Exposer {
-  const openMetrics = openMetricsOf(registry);
+  const writeText = shared(registry);
+  const writeOpenMetrics = shared(openMetricsOf(registry));
   return async (accept) => {
-    const chosen = prefersOpenMetrics(accept ?? "") ? openMetrics : registry;
-    return { contentType: chosen.contentType, body: await chosen.metrics() };
+    return prefersOpenMetrics(accept ?? "") ? writeOpenMetrics() : writeText();
+  };
+}
+
+/** Whoever asks while it is being written gets the same: it takes milliseconds, and a hundred kilobytes. */
+function shared(registry: { contentType: string; metrics(): Promise<string> }): () => Promise<Exposition> {
+  let underWay: Promise<Exposition> | undefined;
+  const write = async (): Promise<Exposition> => ({
+    contentType: registry.contentType,
+    body: await registry.metrics(),
+  });
+  return () => {
+    underWay ??= write().finally(() => {
+      underWay = undefined;
+    });
+    return underWay;
   };
 }
 

@@ -2,6 +2,8 @@ import { type FastifyInstance, type FastifyReply, fastify } from "fastify";
 import type { Config } from "../config/schema.ts";
 import { addConsole } from "../console/routes.ts";
 import { OptoutError, whyNotListening } from "../errors.ts";
+import { limitPipelining } from "../pipelining.ts";
+import { requestLimits } from "../request-limits.ts";
 import { type Exposer, serveMetrics } from "./exposition.ts";
 import { createOperatorCheck, type Refusal } from "./operators.ts";
 
@@ -26,6 +28,8 @@ export interface ObservabilityServer {
 }
 
 const REQUEST_TIMEOUT_MS = 10_000;
+/** Far more than probes and scrapers need. More are closed at once: the descriptors are for Kafka and the environments. */
+const MAX_CONNECTIONS = 256;
 
 /**
  * `/metrics`, `/livez`, `/readyz`, `/state`, a page for people at `/`, and `POST /environments/{name}/pause` and `/resume`.
@@ -39,13 +43,14 @@ export async function startObservabilityServer(
   const app = fastify({
     logger: false,
     bodyLimit: 1024,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionTimeout: REQUEST_TIMEOUT_MS,
+    ...requestLimits(REQUEST_TIMEOUT_MS),
     forceCloseConnections: true,
   });
   const refusalOf = createOperatorCheck(adminToken, () =>
     app.addresses().map((address) => (typeof address === "string" ? address : address.address)),
   );
+  limitPipelining(app);
+  app.server.maxConnections = MAX_CONNECTIONS;
   addViews(app, observed);
   app.get("/state", async ({ headers }, reply) =>
     reply

@@ -1,5 +1,7 @@
 import { type FastifyError, type FastifyInstance, fastify } from "fastify";
 import { OptoutError, whyNotListening } from "../errors.ts";
+import { limitPipelining } from "../pipelining.ts";
+import { requestLimits } from "../request-limits.ts";
 import { adminRoutes } from "./admin.ts";
 import { problem } from "./answers.ts";
 import {
@@ -14,6 +16,7 @@ import type { RequestRecord } from "./request-log.ts";
 import { environmentRoutes } from "./routes.ts";
 
 const BODY_LIMIT = 2 * 1024 * 1024;
+const REQUEST_TIMEOUT_MS = 20_000;
 
 export interface SimulatorOptions {
   /** A name alone stands for an environment with all defaults. */
@@ -77,10 +80,13 @@ const createEnvironments = (
 const createApp = (): FastifyInstance => {
   const app = fastify({
     bodyLimit: BODY_LIMIT,
-    requestTimeout: 30_000,
+    ...requestLimits(REQUEST_TIMEOUT_MS),
+    // A simulated environment may be silent for longer.
+    connectionTimeout: 0,
     keepAliveTimeout: 60_000,
     forceCloseConnections: true,
   });
+  limitPipelining(app);
   // Bodies stay bytes: their exact form is what idempotency keys vouch for.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
