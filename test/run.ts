@@ -16,11 +16,12 @@ import { startTestStack } from "./support/stack.ts";
 import { provideTools, toolsFor } from "./support/tools.ts";
 
 /**
- * Integration tests that have the machine for themselves: they hold a rate or what load does against a bound, or use all
- * processors as it is. The others mostly wait, so two files share the time.
+ * Integration tests that have the machine for themselves: they hold a rate or what load does against a bound, catch a
+ * process between two of its steps, or use all processors as it is. The others mostly wait, so two files share the time.
  */
 const ALONE: ReadonlySet<string> = new Set([
   "chaos",
+  "crash",
   "endurance",
   "gateway-load",
   "hostile",

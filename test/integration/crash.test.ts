@@ -89,7 +89,7 @@ async function crashBetween(
   },
 ): Promise<{ events: number; atKill: Snapshot }> {
   let relay = await scenario.startRelay();
-  for (let round = 0; round < 30; round++) {
+  for (let round = 0; round < 100; round++) {
     const before = { events: round * ROUND, statuses: await endOfStatuses(scenario) };
     const events = before.events + ROUND;
     await scenario.produce(optOuts(before.events, events));
