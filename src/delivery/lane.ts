@@ -192,6 +192,8 @@ export function createLane(options: LaneOptions): Lane {
       attempted.end("aborted");
       return;
     }
+    // From here on the part is dealt with: what its answer does, or another that came with it, must not give it up as lost.
+    throttle.end(flight);
     // Entries may be refused without a request; then its span is left alone, and so nobody gets to see it.
     const wasSent = answer?.httpStatus !== null;
     if (wasSent) {

@@ -25,7 +25,7 @@ export interface Throttle {
   admits(flight: Flight): boolean;
   /** The environment answered, or, without `answer`, the transport failed. */
   observe(flight: Flight, answer: Answer | undefined): void;
-  /** Whatever its end was. */
+  /** Whatever its end was; a second time does nothing. */
   end(flight: Flight): void;
   /** The lane, closed for so many milliseconds, is open again, for the environment dealt with this flight. */
   reopened(by: Flight, closedFor: number): void;

@@ -44,7 +44,8 @@ async function run(): Promise<number> {
   const lines: Line[] = [];
   const waiting = [...seeds];
   const workers: Worker[] = [];
-  const end = (): void => {
+  const end = (signal: NodeJS.Signals): void => {
+    say(`stopped by ${signal}`);
     waiting.length = 0;
     for (const worker of workers) worker.stop();
   };

@@ -16,14 +16,15 @@ const Answer = z.union([z.object({ line }), z.object({ problem: z.string() })]);
 export function startWorker(failures: string): Worker {
   const script = fileURLToPath(new URL("./worker.js", import.meta.url));
   const child: ChildProcess = fork(script, [failures], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-  const ended = once(child, "exit").then(() => {});
+  const exit = once(child, "exit");
+  const ended = exit.then(() => {});
   return {
     ended,
     async perform(seed) {
       child.send({ seed });
       const answered = once(child, "message");
-      const gone = ended.then(() => {
-        throw new Error(`the worker ended during the seed ${seed}`);
+      const gone = exit.then(([code, signal]) => {
+        throw new Error(`the worker ended (${signal ?? code}) during the seed ${seed}`);
       });
       const [message] = await Promise.race([answered, gone]);
       const answer = Answer.parse(message);
