@@ -51,6 +51,8 @@ interface Commits {
   topics: { topic: string; partitions: { partition: number; offset: unknown; metadata?: string | null }[] }[];
 }
 
+export type Client = ReturnType<typeof createClient>;
+
 /** kafkajs' own consumer of one process over made-up brokers, an admin client, and a producer of results. */
 export function createClient(options: ClientOptions) {
   const { wire, kafka, faults } = options;

@@ -14,7 +14,7 @@ import { createPublisher } from "../../src/relay/publisher.ts";
 import { createResultPublisher } from "../../src/relay/result-publisher.ts";
 import { createStatusEncoder } from "../../src/results/status.ts";
 import { EVENTS, GROUP_ID } from "./broker.ts";
-import type { createClient } from "./client.ts";
+import type { Client } from "./client.ts";
 
 export const CLUSTER_ID = "cluster-1";
 export const ALL_ENVIRONMENTS = ["production", "us-west", "eu-central", "latam"];
@@ -35,7 +35,7 @@ export const MAX_ENTRIES_OF: Readonly<Record<string, number>> = { "eu-central": 
 
 export interface RelayProcessOptions {
   setting: Setting;
-  client: ReturnType<typeof createClient>;
+  client: Client;
   send(environment: string): HttpSend;
   now(): number;
   random(): number;

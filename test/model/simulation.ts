@@ -120,6 +120,10 @@ async function take(world: World, step: Step, setting: Setting): Promise<void> {
     }
     case "configure":
       return;
+    case "restart":
+      for (const process of living) world.crash(process, 1);
+      await world.start(setting);
+      return;
     default: {
       const process = processOf(step.process);
       if (process !== undefined) await afflict(world, process, step);
@@ -164,7 +168,7 @@ export async function simulate(
   await world.start(setting);
   for (const step of plan.steps) {
     options.trace?.(JSON.stringify(step));
-    if (step.kind === "configure") setting = step.setting;
+    if ("setting" in step) setting = step.setting;
     await take(world, step, setting);
     if (violations.length > 0) return violations;
   }

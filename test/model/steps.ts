@@ -20,7 +20,9 @@ export type Step =
   /** Records are deleted: so much of what there is, 0 to 1. */
   | { kind: "expire"; partition: number; share: number }
   /** For processes that start from now on. */
-  | { kind: "configure"; setting: Setting };
+  | { kind: "configure"; setting: Setting }
+  /** All crash, and one starts. */
+  | { kind: "restart"; setting: Setting };
 
 export interface Plan {
   partitions: number;
@@ -67,13 +69,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       seed,
     }),
   },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("start") }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("start") }) },
   {
     weight: 2,
     arbitrary: fc.record({ kind: fc.constantFrom("crash", "cut"), process, arriving: fc.nat(3) }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("stop", "suspend", "resume"), process }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("rebalance") }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("rebalance") }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -114,20 +116,38 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       share: fc.double({ min: 0, max: 1, noNaN: true }),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("configure"), setting }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("configure", "restart"), setting }) },
 );
 
-/** Without what stands in the way of the strictest checks: expiring records and changes of the configuration. */
+/** Of steps that excuse the strictest checks: records that expire, and another configuration. */
+const UNSETTLING: Readonly<Record<string, readonly Step["kind"][]>> = {
+  stable: ["expire", "configure", "restart"],
+  configured: ["expire"],
+  all: [],
+};
+
 export const plan: fc.Arbitrary<Plan> = fc
   .record({
     partitions: fc.integer({ min: 1, max: 2 }),
     firstOffset: fc.constantFrom(0, 1_000),
     seed,
     setting,
-    kinds: fc.constantFrom("all", "stable", "stable"),
+    without: fc.constantFrom("stable", "stable", "configured", "all"),
     steps: fc.array(step, { minLength: 5, maxLength: 60, size: "max" }),
   })
-  .map(({ kinds, steps, ...rest }) => ({
+  .map(({ without, steps, ...rest }) => ({
     ...rest,
-    steps: kinds === "all" ? steps : steps.filter(({ kind }) => kind !== "expire" && kind !== "configure"),
+    steps: steps.filter(({ kind }) => !UNSETTLING[without]?.includes(kind)),
   }));
+
+/** A restart that reads the records otherwise, while one environment has acknowledged and another hasn't. */
+export const rereadPlan: fc.Arbitrary<Plan> = fc
+  .record({ plan, seed })
+  .map(({ plan: base, seed: wishes }) => {
+    const first: Setting = { ...base.setting, environments: ["production", "us-west"], region: "US" };
+    const hang: Step = { kind: "environment", name: "us-west", mode: "hang" };
+    const write: Step = { kind: "produce", partition: 0, count: 8, seed: wishes };
+    const begin: Step = { kind: "pass", milliseconds: 600, busily: false };
+    const restart: Step = { kind: "restart", setting: { ...first, region: "FR" } };
+    return { ...base, setting: first, steps: [hang, write, begin, restart, ...base.steps] };
+  });

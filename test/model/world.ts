@@ -1,9 +1,10 @@
 import { AssignerProtocol } from "kafkajs";
+import type { HttpSend } from "../../src/delivery/dialects/dialect.ts";
 import type { OptoutError } from "../../src/errors.ts";
 import type { Lease } from "../../src/relay/lease.ts";
 import type { Member } from "../../src/relay/member.ts";
 import { createBrokers, EVENTS, type Kafka } from "./broker.ts";
-import { connectionLost, createClient, type KafkaFaults, outOfRange } from "./client.ts";
+import { type Client, connectionLost, createClient, type KafkaFaults, outOfRange } from "./client.ts";
 import { createEnvironments, type Environments } from "./environments.ts";
 import { createJudge, type Judge } from "./judge.ts";
 import { ALL_ENVIRONMENTS, type Setting, startRelay } from "./relay-process.ts";
@@ -15,7 +16,8 @@ export interface Sabotage {
   lease?(actual: Lease): Lease;
   /** The brokers, as one process sees them. */
   brokers?(actual: Kafka): Kafka;
-  client?(actual: ReturnType<typeof createClient>, setting: Setting): ReturnType<typeof createClient>;
+  client?(actual: Client, setting: Setting, kafka: Kafka): Client;
+  send?(actual: HttpSend): HttpSend;
 }
 
 /** One start of the program. */
@@ -116,7 +118,7 @@ export function createWorld(options: WorldOptions): World {
         if (topic === "opt-out-status") for (const value of values) judge.onStatus(number, value);
       },
     });
-    return sabotage.client?.(client, setting) ?? client;
+    return sabotage.client?.(client, setting, kafka) ?? client;
   };
 
   const die = (process: Process, arriving: number): void => {
@@ -131,10 +133,13 @@ export function createWorld(options: WorldOptions): World {
     startRelay({
       setting: process.setting,
       client: clientOf(process),
-      send: (environment) => (request) => {
-        const key = request.headers["idempotency-key"];
-        if (key !== undefined) judge.onSend(process.number, environment, key, request.body.toString());
-        return environments.send(process.number, environment, request);
+      send(environment) {
+        const send: HttpSend = (request) => {
+          const key = request.headers["idempotency-key"];
+          if (key !== undefined) judge.onSend(process.number, environment, key, request.body.toString());
+          return environments.send(process.number, environment, request);
+        };
+        return sabotage.send?.(send) ?? send;
       },
       ...{ now: () => now, random, lease: sabotage.lease ?? ((actual) => actual) },
       isStopping: () => process.isStopping,
