@@ -110,8 +110,8 @@ function endOfLiteral(code: string, start: number): number {
 
 /** Stand for the classes of characters, or are in none. */
 const CHARACTERS = [" ", "a", "A", "0", "_", ".", "-", "\t", "\u0000"];
-const MAX_CHARACTERS = 16;
-const MAX_PAIRED = 7;
+const MAX_CHARACTERS = 12;
+const MAX_PAIRED = 5;
 const ENDS = ["\u0000", "!", ""];
 
 /** Texts of about that length on which backtracking may take long: a beginning, a part many times, an end that doesn't fit. */

@@ -135,7 +135,7 @@ describe("whatever an environment answers", () => {
         const { send } = network({ [CONFIGURATION]: found, [RECORDS]: answer });
         checkAnswer(await adminDncGroups().submit(send, submission(US), signal), answer);
       },
-      1_200,
+      600,
     );
   });
 
@@ -167,7 +167,7 @@ describe("whatever an environment answers", () => {
         await source.get();
         assert.ok(requests > before, "after a day it is asked for again");
       },
-      300,
+      150,
     );
   });
 
@@ -189,7 +189,7 @@ describe("whatever an environment answers", () => {
         await adminDncGroups().submit(send, submission(US), signal);
         for (const url of asked) assert.match(url, /^https:\/\/[^/@#]+\//);
       },
-      500,
+      200,
     );
   });
 

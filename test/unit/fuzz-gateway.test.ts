@@ -61,11 +61,11 @@ const key = fc.option(
 
 describe("whatever is posted to the gateway", () => {
   test("bodies and forms of which some bytes changed are a record or a refusal", () => {
-    fuzz(fc.tuple(mutated(JSON_BODIES), key), ([body, id]) => check(body, id), 3_000);
+    fuzz(fc.tuple(mutated(JSON_BODIES), key), ([body, id]) => check(body, id), 1_500);
     fuzz(
       fc.tuple(mutated(FORMS), key),
       ([form, id]) => check(new URLSearchParams(form.toString()), id),
-      2_000,
+      1_000,
     );
     fuzz(fc.tuple(hostileJson(WORDS), key), ([text, id]) => check(Buffer.from(text), id), 1_000);
     const pairs = fc.array(

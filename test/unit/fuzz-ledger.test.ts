@@ -54,7 +54,7 @@ describe("any metadata is a ledger or a problem", () => {
       text.map((rest) => PREFIX + rest),
       fc.base64String().map((rest) => PREFIX + rest),
     );
-    fuzz(metadata, (given) => check(100, given, NAMES), 4_000);
+    fuzz(metadata, (given) => check(100, given, NAMES), 1_500);
   });
 
   test("ledgers of which some characters changed", () => {
@@ -62,7 +62,7 @@ describe("any metadata is a ledger or a problem", () => {
     fuzz(
       fc.tuple(mutatedText(seeds), fc.constantFrom(...SEEDS)),
       ([given, { base, environments }]) => check(base, given, environments),
-      4_000,
+      1_500,
     );
   });
 
@@ -83,7 +83,7 @@ describe("any metadata is a ledger or a problem", () => {
     fuzz(
       fc.tuple(bytes, fc.nat(2 ** 31 - 1)),
       ([payload, base]) => check(base, sealed(base, payload), NAMES),
-      6_000,
+      3_000,
     );
   });
 
