@@ -19,6 +19,14 @@ export interface JudgeOptions {
   isTight: boolean;
 }
 
+interface Taken {
+  key: string;
+  first: number;
+  last: number;
+  isWhole: boolean;
+  json: string;
+}
+
 /**
  * Holds what is seen from outside against the invariants: the commits that the coordinator took, the requests that processes
  * send, what environments take, and the statuses that are published. What it knows is one word for each event: where it is cut,
@@ -40,12 +48,9 @@ export interface Judge {
 
 export function createJudge(options: JudgeOptions): Judge {
   const violations: string[] = [];
-  /** By key, what goes out under it, and how the records were read for that. */
-  const sent = new Map<string, { body: string; region: Setting["region"] }>();
-  /** `environment|partition|offset` of an entry's first event → the entries that were taken for it, as JSON, with their keys. */
-  const taken = new Map<string, Map<string, string>>();
-  /** The same of entries that an environment took without saying so. */
-  const takenSilently = new Set<string>();
+  const bodies = new Map<string, string>();
+  /** `environment|partition|phone` → what was taken of it, and whether the environment said so. */
+  const taken = new Map<string, Taken[]>();
   /** `partition|offset` → its outcome. */
   const published = new Map<string, string>();
   const ranges = new Map<string, ReadBatch>();
@@ -81,8 +86,8 @@ export function createJudge(options: JudgeOptions): Judge {
     const { partition, first, last } = parsed;
     const { environments, region } = options.settingOf(process);
     regions.add(region);
-    if ((sent.get(key)?.body ?? body) !== body) say(`4: two bodies go out under ${key}`);
-    sent.set(key, { body, region });
+    if ((bodies.get(key) ?? body) !== body) say(`4: two bodies go out under ${key}`);
+    bodies.set(key, body);
     if (!options.owns(process, partition)) say(`5: ${process} sends ${key}, and doesn't own its partition`);
     const ledger = ledgerOf(options.commitOf(partition), environments);
     const entry = ledger.find((batch) => batch.first <= first && batch.last >= last);
@@ -111,34 +116,28 @@ export function createJudge(options: JudgeOptions): Judge {
     const parsed = readKey(key);
     if (parsed === undefined) return;
     const { partition, first, last } = parsed;
-    const events = logOf(partition)?.events(first, last) ?? [];
-    const region = sent.get(key)?.region ?? "US";
+    const isExcused =
+      options.isTight || wiped.has(partition) || regions.size > 1 || (logOf(partition)?.start ?? 0) > first;
     for (const entry of entries) {
-      const asked = events.find(({ wish }) => phoneOf(wish, region) === entry.phone);
-      if (asked === undefined) {
-        say(`6: ${environment} was given a phone that ${key} has no event for`);
-        continue;
-      }
-      const id = `${environment}|${partition}|${asked.offset}`;
-      const known = taken.get(id) ?? new Map<string, string>();
+      const id = `${environment}|${partition}|${entry.phone}`;
+      const known = taken.get(id) ?? [];
       taken.set(id, known);
-      if (!isWhole) takenSilently.add(id);
-      const isExcused =
-        options.isTight || wiped.has(partition) || regions.size > 1 || (logOf(partition)?.start ?? 0) > first;
-      for (const [other] of known) {
-        if (other !== key && !takenSilently.has(id) && !isExcused) {
-          say(`4: ${environment} took offset ${asked.offset} under ${other} and under ${key}`);
-        }
+      const other = known.find((each) => each.key !== key && each.last >= first && each.first <= last);
+      if (other?.isWhole && isWhole && !isExcused) {
+        say(`4: ${environment} took an entry under ${other.key} and under ${key}`);
       }
-      known.set(key, JSON.stringify(entry));
+      known.push({ key, first, last, isWhole, json: JSON.stringify(entry) });
     }
   };
 
-  const tookAll = (environment: string, partition: number, batch: ReadBatch): boolean =>
-    batch.entries.every(({ offset, entry }) => took(environment, partition, offset, entry));
+  /** Whether the environment was given this entry for these events. */
+  const took = (environment: string, partition: number, { first, last }: ReadBatch, entry: Entry): boolean =>
+    (taken.get(`${environment}|${partition}|${entry.phone}`) ?? []).some(
+      (each) => each.first >= first && each.last <= last && each.json === JSON.stringify(entry),
+    );
 
-  const took = (environment: string, partition: number, offset: number, entry: Entry): boolean =>
-    [...(taken.get(`${environment}|${partition}|${offset}`)?.values() ?? [])].includes(JSON.stringify(entry));
+  const tookAll = (environment: string, partition: number, batch: ReadBatch): boolean =>
+    batch.entries.every(({ entry }) => took(environment, partition, batch, entry));
 
   const isPublished = (partition: number, offset: number): boolean => published.has(`${partition}|${offset}`);
 
@@ -243,10 +242,11 @@ export function createJudge(options: JudgeOptions): Judge {
     const key = readKey(status.idempotencyKey ?? "");
     const batch = key && rangeOf(partition, key.first, key.last, region);
     const asked = batch?.entries.find(({ entry }) => entry.phone === phone);
-    if (asked === undefined) return say(`8: the status of ${offset} names a key that doesn't hold it`);
+    if (batch === undefined || asked === undefined)
+      return say(`8: the status of ${offset} names a key that doesn't hold it`);
     for (const { name, outcome } of status.environments) {
       if (outcome === "rejected" && !options.refuses(name, phone)) say(`8: ${name} didn't refuse ${offset}`);
-      if (outcome === "accepted" && !took(name, partition, asked.offset, asked.entry)) {
+      if (outcome === "accepted" && !took(name, partition, batch, asked.entry)) {
         say(`6: the status of ${offset} says that ${name} has taken it, which it hasn't`);
       }
     }
