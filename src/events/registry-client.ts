@@ -1,5 +1,6 @@
 import { request } from "undici";
 import { z } from "zod";
+import { timeLimit } from "../time-limit.ts";
 import { withoutTrailingSlashes } from "../trailing-slashes.ts";
 import { decodeUtf8, parseJson } from "./json.ts";
 
@@ -49,8 +50,7 @@ export async function fetchSchema(
   id: SchemaId,
   options: FetchOptions,
 ): Promise<SchemaAnswer> {
-  const ask: Ask = (path) =>
-    askRegistry(connection, path, AbortSignal.any([AbortSignal.timeout(options.timeoutMs), options.signal]));
+  const ask: Ask = (path) => askRegistry(connection, path, timeLimit(options.timeoutMs, options.signal));
   try {
     const found = await ask(typeof id === "number" ? `/schemas/ids/${id}` : `/schemas/guids/${id}`);
     if (found === "not_found") return "unknown";

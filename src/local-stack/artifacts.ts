@@ -3,6 +3,7 @@ import { access, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "no
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { messageOf, OptoutError } from "../errors.ts";
+import { timeLimit } from "../time-limit.ts";
 import { tailOf } from "./log-tail.ts";
 
 export interface MavenDependency {
@@ -104,7 +105,7 @@ async function runMaven(
   const child = spawn(maven, args, {
     cwd: folder,
     stdio: ["ignore", "pipe", "pipe"],
-    signal: AbortSignal.any([signal, AbortSignal.timeout(downloadWithinMs)]),
+    signal: timeLimit(downloadWithinMs, signal),
   });
   let output = "";
   const keepTail = (chunk: Buffer): void => {
