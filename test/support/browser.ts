@@ -37,8 +37,9 @@ export interface WatchedPage extends AsyncDisposable {
   readonly complaints: string[];
   /** Requests to another origin than its own. */
   readonly strayRequests: string[];
-  /** Requests for the relay's state so far. */
+  /** Requests for the relay's state so far, and how many of them have ended. */
   readonly polls: () => number;
+  readonly pollsEnded: () => number;
 }
 
 /** Opens a URL in a profile of its own. `prepare` comes before anything is loaded. */
@@ -53,6 +54,7 @@ export async function openPage(
   const complaints: string[] = [];
   const strayRequests: string[] = [];
   let polls = 0;
+  let pollsEnded = 0;
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) complaints.push(message.text());
   });
@@ -62,6 +64,11 @@ export async function openPage(
     if (to.protocol !== "data:" && to.origin !== new URL(url).origin) strayRequests.push(request.url());
     if (to.pathname === "/state") polls++;
   });
+  const onEnd = (request: { url(): string }) => {
+    if (new URL(request.url()).pathname === "/state") pollsEnded++;
+  };
+  page.on("requestfinished", onEnd);
+  page.on("requestfailed", onEnd);
   await prepare(page);
   await page.goto(url);
   return {
@@ -69,6 +76,7 @@ export async function openPage(
     complaints,
     strayRequests,
     polls: () => polls,
+    pollsEnded: () => pollsEnded,
     [Symbol.asyncDispose]: () => context.close(),
   };
 }
