@@ -2,7 +2,7 @@
  * What `npm test` runs: first it makes sure of the programs that the tests need, then come the unit tests, then the
  * integration tests over one Kafka and one schema registry that they share. Arguments are parts of file names:
  * `npm test -- ledger` runs the files that have one of them in their name; `--only unit` or `--only integration` runs
- * those alone.
+ * those alone, `--long` the ones that take minutes each and are left out otherwise.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -29,13 +29,19 @@ const ALONE: ReadonlySet<string> = new Set([
   "quota",
   "rebalance",
 ]);
+/**
+ * Minutes of a busy machine each: they run when they are asked for, by `npm run test:long`, or by name.
+ */
+const LONG: ReadonlySet<string> = new Set(["chaos", "endurance", "hostile"]);
+const isLong = (file: string): boolean => LONG.has(basename(file, ".test.js"));
+
 const isAlone = (file: string): boolean => ALONE.has(basename(file, ".test.js"));
 
 /** Of one file; it only has to end a test that hangs. */
 const fileWithinMs = 15 * 60_000;
 const stopping = new AbortController();
 const { values, positionals: filters } = parseArgs({
-  options: { only: { type: "string" } },
+  options: { only: { type: "string" }, long: { type: "boolean", default: false } },
   allowPositionals: true,
 });
 
@@ -81,8 +87,8 @@ async function select(kind: string): Promise<string[]> {
   if ((values.only ?? kind) !== kind) return [];
   const folder = fileURLToPath(new URL(`./${kind}/`, import.meta.url));
   const names = (await readdir(folder)).filter((name) => name.endsWith(".test.js")).sort();
-  const wanted = names.filter(
-    (name) => filters.length === 0 || filters.some((filter) => name.includes(filter)),
+  const wanted = names.filter((name) =>
+    filters.length === 0 ? isLong(name) === values.long : filters.some((filter) => name.includes(filter)),
   );
   return wanted.map((name) => join(folder, name));
 }
