@@ -36,6 +36,8 @@ export function createRecent(): Recent {
       const slowestMs = deliveredAskedAt.length === 0 ? null : Math.round(answeredAt - oldest);
       const batch = { at, partition, first, last, outcomes: { ...results.outcomes }, slowestMs };
       settled = [batch, ...settled].slice(0, RECENT);
+      // As good as always all are delivered, and then there is nothing to look for among hundreds.
+      if (results.outcomes.delivered === results.statuses.length) return;
       const failed = results.statuses
         .flatMap(({ outcome, reason, origin, environments }): NotDeliveredView[] => {
           if (!isKnown(outcome) || reason === null) return [];

@@ -2,6 +2,10 @@ import type { Environment } from "../delivery/environment.ts";
 import type { MetricsSource } from "../observability/gauges.ts";
 import type { Slot } from "./slot.ts";
 
+/** Records between the committed offset and the partition's end; undefined while its end is unknown. */
+export const lagOf = ({ partition, highWatermark }: Slot): number | undefined =>
+  highWatermark === undefined ? undefined : Math.max(0, highWatermark - partition.committedOffset);
+
 /** What the gauges show, read off the partitions at each scrape. */
 export function metricsSource(
   slots: () => ReadonlyMap<number, Slot>,
@@ -24,12 +28,12 @@ export function metricsSource(
 
   return {
     partitions: () =>
-      [...slots().values()].map(({ partition, highWatermark, paused }) => ({
-        partition: partition.number,
-        committedOffset: partition.committedOffset,
-        lag: highWatermark === undefined ? undefined : Math.max(0, highWatermark - partition.committedOffset),
-        ledgerUsedRatio: partition.ledgerUsedRatio,
-        paused,
+      [...slots().values()].map((slot) => ({
+        partition: slot.partition.number,
+        committedOffset: slot.partition.committedOffset,
+        lag: lagOf(slot),
+        ledgerUsedRatio: slot.partition.ledgerUsedRatio,
+        paused: slot.paused,
       })),
     environments: () =>
       environments.map(({ lane }, index) => {

@@ -5,7 +5,7 @@ import type { Activity } from "./activity.ts";
 import { rfc3339 } from "./result-messages.ts";
 import { isAnswered, type SealedBatch } from "./sealed-batch.ts";
 import type { Slot } from "./slot.ts";
-import { metricsSource } from "./source.ts";
+import { lagOf, metricsSource } from "./source.ts";
 import type { BatchMark, BatchView, ClosureView, PartitionView, RelayState } from "./state-view.ts";
 
 export type { RelayState } from "./state-view.ts";
@@ -75,11 +75,8 @@ function shownSlots(slots: Slot[]): Slot[] {
   return slots.sort(byPending).slice(0, LIMITS.partitions).sort(byNumber);
 }
 
-function partitionView(
-  { partition, highWatermark, paused }: Slot,
-  environmentCount: number,
-  batches: number,
-): PartitionView {
+function partitionView(slot: Slot, environmentCount: number, batches: number): PartitionView {
+  const { partition, paused } = slot;
   const { committedOffset, sealed } = partition;
   const unanswered = new Array<number>(environmentCount).fill(0);
   for (const batch of sealed) {
@@ -91,7 +88,7 @@ function partitionView(
     partition: partition.number,
     committedOffset,
     position: partition.position,
-    lag: highWatermark === undefined ? null : Math.max(0, highWatermark - committedOffset),
+    lag: lagOf(slot) ?? null,
     sealedBatches: sealed.length,
     pendingEvents: partition.pendingEvents,
     ledgerUsedRatio: Number(partition.ledgerUsedRatio.toFixed(4)),
