@@ -229,7 +229,7 @@ async function createTopic(admin: Admin, config: TopicsOf, topic: ITopicConfig):
 }
 
 /** New topics take a moment to be known to every broker and to have leaders. */
-async function waitForLeaders(admin: Admin, names: readonly string[]): Promise<void> {
+export async function waitForLeaders(admin: Admin, names: readonly string[]): Promise<void> {
   const deadline = Date.now() + LEADER_TIMEOUT_MS;
   for (;;) {
     const led = (await fetchMetadata(admin, names)).filter(

@@ -6,7 +6,7 @@ import type { LocalStack } from "../../src/local-stack/local-stack.ts";
 import { readPackageFile } from "../../src/package-files.ts";
 import { EVENT_AVRO, STATUS_AVRO } from "../../src/registry/subjects.ts";
 import { createSimulator, type Simulator } from "../../src/simulator/index.ts";
-import { testKafka } from "../support/kafka.ts";
+import { createTopics, testKafka } from "../support/kafka.ts";
 import { createRegistryProxy, type RegistryProxy } from "../support/registry-proxy.ts";
 import { startTestStack } from "../support/stack.ts";
 import { createRandom, seedOf } from "./random.ts";
@@ -93,15 +93,15 @@ export async function openStage(house: House, schedule: Schedule): Promise<Stage
   await admin.connect();
   // The broker's own time of each record is what the checks go by.
   const configEntries = [{ name: "message.timestamp.type", value: "LogAppendTime" }];
-  await admin.createTopics({
-    waitForLeaders: true,
-    topics: Object.values(topics).map((topic) => ({
+  await createTopics(
+    admin,
+    Object.values(topics).map((topic) => ({
       topic,
       numPartitions: topic === topics.events ? schedule.partitions : 1,
       replicationFactor: 1,
       configEntries,
     })),
-  });
+  );
   const { clusterId } = await admin.describeCluster();
   const producer = createRecordProducer(kafka);
   await producer.connect();

@@ -17,7 +17,7 @@ import {
   startSilence,
   troubles,
 } from "../support/check.ts";
-import { testKafka } from "../support/kafka.ts";
+import { createTopics, testKafka } from "../support/kafka.ts";
 import { finished, runCli } from "../support/process.ts";
 import { releaseStack, sharedStack, startTestStack } from "../support/stack.ts";
 import { waitFor } from "../support/wait.ts";
@@ -58,10 +58,10 @@ async function fileOf(input: CheckInput): Promise<string> {
 type Settings = Record<string, string>;
 
 /** The topics as `optout-relay topics` makes them, but for these settings of one. */
-async function createTopics(input: ConfigInput, topic?: string, settings: Settings = {}): Promise<void> {
+async function provideTopics(input: ConfigInput, topic?: string, settings: Settings = {}): Promise<void> {
   if (topic !== undefined) {
     const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
-    await admin.createTopics({ topics: [{ topic, numPartitions: 2, replicationFactor: 1, configEntries }] });
+    await createTopics(admin, [{ topic, numPartitions: 2, replicationFactor: 1, configEntries }]);
   }
   await ensureTopics(kafka, parseConfig(input), { partitions: 2 });
 }
@@ -85,7 +85,7 @@ describe("check", { concurrency: 4 }, () => {
   test("finds nothing wrong where all is well, exits 0, and changes nothing", async () => {
     const input = { ...newInput(), schemaRegistry: { url: stack.registryUrl } };
     const file = await fileOf(input);
-    await createTopics(input);
+    await provideTopics(input);
     await registerSchemas(parseConfig(input));
     const before = await admin.fetchTopicOffsets(input.topics.events);
     await using cli = runCli(["check", "--config", file]);
@@ -204,7 +204,7 @@ describe("check", { concurrency: 4 }, () => {
   ] as const) {
     test(`${what} is found: ${trouble}`, async () => {
       const input = newInput();
-      await createTopics(input, input.topics[role], settings);
+      await provideTopics(input, input.topics[role], settings);
       const found = only(await check(input), trouble);
       assert.equal(found.name, input.topics[role]);
       assert.match(found.detail, says);
@@ -214,10 +214,9 @@ describe("check", { concurrency: 4 }, () => {
   test("a single partition, a group of other readers and commits of another tool are found", async () => {
     const input = newInput();
     const { events } = input.topics;
-    await admin.createTopics({
-      topics: [{ topic: events, numPartitions: 1, configEntries: [{ name: "retention.ms", value: "-1" }] }],
-    });
-    await createTopics(input);
+    const configEntries = [{ name: "retention.ms", value: "-1" }];
+    await createTopics(admin, [{ topic: events, numPartitions: 1, configEntries }]);
+    await provideTopics(input);
     const groupId = input.kafka.groupId ?? "";
     await commitAs(groupId, events, "mine");
     const stranger = kafka.consumer({ groupId, maxWaitTimeInMs: 100 });
@@ -241,7 +240,7 @@ describe("check", { concurrency: 4 }, () => {
 
   test("one bootstrap broker of several that is away is a warning, all of them a failure, and the rest is not checked", async () => {
     const input = newInput();
-    await createTopics(input);
+    await provideTopics(input);
     input.kafka.brokers = ["127.0.0.1:9", ...stack.brokers, silence.address];
     const some = await check(input, 3_000);
     assert.deepEqual(troubles(some), ["broker connection warning", "broker connection warning"]);

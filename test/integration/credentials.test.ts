@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createSimulator, type Simulator } from "../../src/simulator/index.ts";
+import { replaceFile } from "../support/files.ts";
 import { createProxy } from "../support/proxy.ts";
 import { createScenario, optOut, optOuts, phones } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
@@ -151,7 +152,7 @@ describe("tokens and credentials", () => {
       await scenario.produce(optOuts(0, 100));
       await hold(first, 100);
 
-      await writeFile(file, "second-5ecret\n");
+      await replaceFile(file, "second-5ecret\n");
       proxy.pointTo(second.baseUrl("us-west"));
       await scenario.produce(optOuts(100, 200));
       await hold(second, 100);
@@ -163,7 +164,7 @@ describe("tokens and credentials", () => {
         "the old secret to be refused",
         async () => (await laneOf(relay, "us-west")).closure?.reason === "credentials_refused",
       );
-      await writeFile(file, "third-5ecret\n");
+      await replaceFile(file, "third-5ecret\n");
       await hold(third, 100);
 
       await rm(file);

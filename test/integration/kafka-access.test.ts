@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import kafkajs, { type AclEntry } from "kafkajs";
+import { replaceFile } from "../support/files.ts";
 import { runCli } from "../support/process.ts";
 import { createProxy } from "../support/proxy.ts";
 import { createScenario, optOuts, phoneOf, phones, type Scenario } from "../support/scenario.ts";
@@ -94,7 +94,7 @@ describe("Kafka sessions and permissions", { concurrency: 2 }, () => {
       const before = tokenServer.issued(client.id);
       assert.ok(before > 0);
       tokenServer.clients.set(client.id, "second-Horse-8812");
-      await writeFile(file, "second-Horse-8812");
+      await replaceFile(file, "second-Horse-8812");
       let sent = 0;
       await waitFor("tokens by the new secret", async () => {
         sent = await feedFor(scenario, 1_000, sent);

@@ -17,6 +17,7 @@ import {
   isCached,
 } from "../../src/local-stack/artifacts.ts";
 import { type LocalStack, startLocalStack } from "../../src/local-stack/local-stack.ts";
+import { createTopics } from "../support/kafka.ts";
 import { waitFor } from "../support/wait.ts";
 
 const run = promisify(execFile);
@@ -38,7 +39,7 @@ describe("a local stack", () => {
     const admin = kafka.admin();
     const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 });
     await Promise.all([admin.connect(), producer.connect()]);
-    await admin.createTopics({ topics: [{ topic: "kept", numPartitions: 2 }], waitForLeaders: true });
+    await createTopics(admin, [{ topic: "kept", numPartitions: 2 }]);
     const quick = { sessionTimeout: 1_000, heartbeatInterval: 300 };
     const values = Array.from({ length: 20 }, (_, index) => `value ${index}`);
     await producer.send({ topic: "kept", messages: values.map((value) => ({ key: value, value })) });

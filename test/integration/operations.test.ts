@@ -8,7 +8,7 @@ import { after, before, describe, test } from "node:test";
 import type { ConfigInput } from "../../src/config/schema.ts";
 import { findFreePorts } from "../../src/local-stack/ports.ts";
 import { type GuardedStack, LOGIN, startGuardedStack } from "../support/guarded-stack.ts";
-import { endOffsets, testKafka } from "../support/kafka.ts";
+import { createTopics, endOffsets, testKafka } from "../support/kafka.ts";
 import { type CliProcess, finished, runCli } from "../support/process.ts";
 import { createScenario, optOuts, phones, type Scenario } from "../support/scenario.ts";
 import { releaseStack, sharedStack } from "../support/stack.ts";
@@ -163,7 +163,7 @@ describe("operations", () => {
       const kafka = testKafka([guarded.plain]);
       const admin = kafka.admin();
       await admin.connect();
-      await admin.createTopics({ topics: [{ topic: "there", numPartitions: 1 }], waitForLeaders: true });
+      await createTopics(admin, [{ topic: "there", numPartitions: 1 }]);
       await admin.disconnect();
       const topics = { events: "there", status: "not-there", deadLetter: "nor-here" };
       const said = await refusal("relay", { kafka: { brokers: [guarded.plain] }, topics });

@@ -5,7 +5,7 @@ import type { Admin, Kafka, Message } from "kafkajs";
 import { OptoutError } from "../../src/errors.ts";
 import { closeKafka } from "../../src/kafka/client.ts";
 import { readTopic, type TopicReadOptions, type TopicSlice } from "../../src/kafka/topic-reader.ts";
-import { testKafka } from "../support/kafka.ts";
+import { createTopics, testKafka } from "../support/kafka.ts";
 import { releaseStack, sharedStack, startTestStack } from "../support/stack.ts";
 
 let brokers: string[];
@@ -26,7 +26,7 @@ async function valuesOf(topic: string, options: Read = {}): Promise<Map<number, 
 
 async function createTopic(numPartitions: number): Promise<string> {
   const topic = `reader-${randomUUID().slice(0, 8)}`;
-  await admin.createTopics({ topics: [{ topic, numPartitions }], waitForLeaders: true });
+  await createTopics(admin, [{ topic, numPartitions }]);
   return topic;
 }
 
@@ -161,7 +161,7 @@ describe("reading a topic to its end", () => {
     const ownAdmin = own.admin();
     await ownAdmin.connect();
     const topic = "restarted";
-    await ownAdmin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true });
+    await createTopics(ownAdmin, [{ topic, numPartitions: 1 }]);
     await ownAdmin.disconnect();
     const producer = own.producer();
     await producer.connect();

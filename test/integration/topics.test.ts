@@ -12,7 +12,7 @@ import { createRegistry } from "../../src/registry/registry.ts";
 import { registerSchemas } from "../../src/registry/subjects.ts";
 import { deadLetterMessage } from "../../src/results/dead-letter.ts";
 import { createStatusEncoder, type StatusRecord } from "../../src/results/status.ts";
-import { readTopic, testKafka } from "../support/kafka.ts";
+import { createTopics, readTopic, testKafka } from "../support/kafka.ts";
 import { finished, runCli } from "../support/process.ts";
 import { releaseStack, sharedStack } from "../support/stack.ts";
 
@@ -105,7 +105,7 @@ test("topics are created with leaders and settings of their own, and a second ti
 test("only what is missing is created", async () => {
   const config = newConfig();
   await withAdmin(kafka, stack.brokers, (admin) =>
-    admin.createTopics({ topics: [{ topic: config.topics.status, numPartitions: 2, replicationFactor: 1 }] }),
+    createTopics(admin, [{ topic: config.topics.status, numPartitions: 2, replicationFactor: 1 }]),
   );
   const states = await ensureTopics(kafka, config);
   assert.deepEqual(

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
-import type { Admin, Kafka, KafkaMessage } from "kafkajs";
+import type { Admin, ITopicConfig, Kafka, KafkaMessage } from "kafkajs";
 import { createKafka } from "../../src/kafka/client.ts";
+import { waitForLeaders } from "../../src/kafka/topics.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { PATIENCE_MS } from "./wait.ts";
 
@@ -10,6 +11,15 @@ export const testKafka = (brokers: string[]): Kafka =>
     { brokers, clientId: "test", groupId: "test", ssl: false, sessionTimeout: 10_000 },
     silentLogger(),
   );
+
+/** kafkajs' own wait for leaders fails if the broker that it asks hasn't heard of a new topic yet. */
+export async function createTopics(admin: Admin, topics: ITopicConfig[]): Promise<void> {
+  await admin.createTopics({ topics, waitForLeaders: false });
+  await waitForLeaders(
+    admin,
+    topics.map(({ topic }) => topic),
+  );
+}
 
 export type TopicRecord = KafkaMessage & { partition: number };
 
