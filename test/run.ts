@@ -20,7 +20,6 @@ import { provideTools, toolsFor } from "./support/tools.ts";
  * process between two of its steps, or use all processors as it is. The others mostly wait, so two files share the time.
  */
 const ALONE: ReadonlySet<string> = new Set([
-  "chaos",
   "crash",
   "endurance",
   "gateway-load",
@@ -32,7 +31,7 @@ const ALONE: ReadonlySet<string> = new Set([
 /**
  * Minutes of a busy machine each: they run when they are asked for, by `npm run test:long`, or by name.
  */
-const LONG: ReadonlySet<string> = new Set(["chaos", "endurance", "hostile"]);
+const LONG: ReadonlySet<string> = new Set(["endurance", "hostile"]);
 const isLong = (file: string): boolean => LONG.has(basename(file, ".test.js"));
 
 const isAlone = (file: string): boolean => ALONE.has(basename(file, ".test.js"));

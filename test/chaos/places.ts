@@ -101,12 +101,12 @@ function configOf(
   };
 }
 
-/** A process that ends by itself for want of something is started again; any other end is a defect. */
+/** One that doesn't begin for want of a broker is started again; who was in the group has to wait for it. */
 function defectOf({ cli, isDismissed }: Actor, code: number | null): string | null {
   if (isDismissed) return null;
   const text = `${cli.stdout()}${cli.stderr()}`;
-  const isForWant =
-    /kafka_unreachable|registry_unreachable|topic_missing|can't be reached|doesn't answer/i.test(text);
+  const hasBegun = /"partitions taken over"|"in the group, without partitions"/.test(text);
+  const isForWant = !hasBegun && /can't reach (Kafka|the schema registry)|no (broker )?answer|request to Kafka/i.test(text);
   return isForWant ? null : `code ${code}: ${text.trim().split("\n").slice(-3).join(" | ").slice(0, 2_000)}`;
 }
 
