@@ -28,6 +28,7 @@ const State = z.object({
   partitions: z.array(
     z.object({
       partition: z.number(),
+      position: z.number(),
       pendingEvents: z.number(),
       paused: z.boolean(),
       committedOffset: z.number(),
@@ -106,7 +107,8 @@ function defectOf({ cli, isDismissed }: Actor, code: number | null): string | nu
   if (isDismissed) return null;
   const text = `${cli.stdout()}${cli.stderr()}`;
   const hasBegun = /"partitions taken over"|"in the group, without partitions"/.test(text);
-  const isForWant = !hasBegun && /can't reach (Kafka|the schema registry)|no (broker )?answer|request to Kafka/i.test(text);
+  const isForWant =
+    !hasBegun && /can't reach (Kafka|the schema registry)|no (broker )?answer|request to Kafka/i.test(text);
   return isForWant ? null : `code ${code}: ${text.trim().split("\n").slice(-3).join(" | ").slice(0, 2_000)}`;
 }
 

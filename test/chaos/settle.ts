@@ -126,7 +126,9 @@ async function othersGoOn(play: Play, witness: string): Promise<void> {
         const { offset = 0, metadata = null } = committed.get(partition) ?? {};
         const ledger = decodeLedger(offset, metadata, []);
         const sealed = ledger.ok ? (ledger.batches.at(-1)?.last ?? offset - 1) : offset - 1;
-        const to = full.has(partition) ? sealed : Number.POSITIVE_INFINITY;
+        // A ledger of a time with a larger bound may reach further than what is held now.
+        const position = full.get(partition);
+        const to = position === undefined ? Number.POSITIVE_INFINITY : Math.min(sealed, position - 1);
         const pending = all.filter((event) => event.offset >= offset && event.offset <= to);
         return areListed(play, pending, healthy);
       });
@@ -135,12 +137,13 @@ async function othersGoOn(play: Play, witness: string): Promise<void> {
   );
 }
 
-/** Those that can take no more events. */
-async function fullPartitions({ places }: Play): Promise<Set<number>> {
-  const full = new Set<number>();
+/** Those that can take no more events, and the offset that each has read to. */
+async function fullPartitions({ places }: Play): Promise<Map<number, number>> {
+  const full = new Map<number, number>();
   for (const { name, settings } of places.running()) {
-    for (const { partition, paused, pendingEvents } of (await places.look(name))?.partitions ?? []) {
-      if (paused && pendingEvents >= settings.maxPendingEntries * FULL_SHARE) full.add(partition);
+    for (const { partition, position, paused, pendingEvents } of (await places.look(name))?.partitions ??
+      []) {
+      if (paused && pendingEvents >= settings.maxPendingEntries * FULL_SHARE) full.set(partition, position);
     }
   }
   return full;
