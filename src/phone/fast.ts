@@ -1,9 +1,9 @@
 /**
  * The short way to the answer that `normalizePhone` has for most numbers. libphonenumber-js builds and runs some twenty
- * patterns for each number; here those of a country are built once, from its own metadata, and four are run.
- * It only ever says that a number is certainly valid, by the rules of the library's `parse` and `isValid`: national
- * prefixes that rewrite a number, international ones and a forgotten plus are left to the long way.
- * Worth: see `bench/README.md`.
+ * patterns for each; here those of a country are built once, from the library's own metadata, and four or so are run.
+ * It only ever says that a number is certainly valid, by the rules of the library's `parse` and `isValid`. National
+ * prefixes that rewrite a number, international ones, a forgotten plus and all that isn't valid are left to the long way.
+ * Worth: 0.5 to 1 µs for a number instead of 7 to 30, and a seventh of the time for all as they come (`npm run bench -- phone`).
  */
 import metadata from "libphonenumber-js/max/metadata";
 
@@ -20,20 +20,21 @@ interface Plan {
   leadingDigits: RegExp | undefined;
 }
 
-/** ASCII digits between separators that no extension begins with: `readDigits` takes out the same ones. */
-const PLAIN = /^[ ()./-]*(?:\+[ ()./-]*)?\d[\d ()./-]*$/;
+/** Three ASCII digits or more, between separators that no extension begins with. */
+const PLAIN = /^[ ()./-]*(?:\+[ ()./-]*)?\d[ ()./-]*\d[ ()./-]*\d[\d ()./-]*$/;
 const SEPARATORS = /[ ()./-]+/g;
-/** With prefixes; what is longer has no E.164 form. */
-const MAX_WRITTEN_DIGITS = 20;
 const [MIN_E164_LENGTH, MAX_E164_LENGTH] = ["+".length + 7, "+".length + 15];
 
-/** The E.164 form of a number that is plainly written and certainly valid. Undefined says nothing about the number. */
-export function fastE164(text: string, region: string | undefined): string | undefined {
-  if (!PLAIN.test(text)) return undefined;
-  const written = text.replace(SEPARATORS, "");
-  if (written.length > MAX_WRITTEN_DIGITS) return undefined;
-  return written.startsWith("+") ? fromInternational(written.slice(1)) : fromNational(written, region);
-}
+/** What `readDigits` reads from a text that is plainly written; undefined says nothing about the text. */
+export const fastDigits = (text: string): string | undefined =>
+  PLAIN.test(text) ? text.replace(SEPARATORS, "") : undefined;
+
+/**
+ * The E.164 form of a number that is certainly valid; undefined says nothing about the number.
+ * @param digits with a plus before them if they were written internationally.
+ */
+export const fastE164 = (digits: string, region: string | undefined): string | undefined =>
+  digits.startsWith("+") ? fromInternational(digits.slice(1)) : fromNational(digits, region);
 
 function fromInternational(digits: string): string | undefined {
   for (let length = 1; length <= 3; length += 1) {
