@@ -1,6 +1,7 @@
-/** What `npm run bench` runs, against one local Kafka: measurements as ratios. Arguments choose: `quota`, `isolation`, `trace`. */
+/** What `npm run bench` runs, against one local Kafka: measurements as ratios. Arguments choose: `quota`, `isolation`, `trace`, `phone`. */
 import { startLocalStack } from "../src/local-stack/local-stack.ts";
 import { measureIsolation } from "./isolation.ts";
+import { measurePhone } from "./phone.ts";
 import { measureQuota } from "./quota.ts";
 import { type Measurement, report, say } from "./report.ts";
 import { measureTrace } from "./trace.ts";
@@ -8,6 +9,7 @@ import { measureTrace } from "./trace.ts";
 const BENCHES: Record<string, () => Promise<Measurement[]>> = {
   quota: async () => [...(await measureQuota(1)), ...(await measureQuota(3))],
   trace: async () => [...(await measureTrace(6)), ...(await measureTrace(1))],
+  phone: async () => measurePhone(),
   isolation: async () => [...(await measureIsolation(6)), ...(await measureIsolation(1))],
 };
 

@@ -4,6 +4,7 @@ import {
   type PhoneNumber,
   parsePhoneNumberFromString,
 } from "libphonenumber-js/max";
+import { fastDigits, fastE164 } from "./fast.ts";
 import { MAX_PHONE_LENGTH, readDigits } from "./text.ts";
 
 export type NormalizedPhone = { ok: true; e164: string } | { ok: false; detail: string };
@@ -16,7 +17,16 @@ export type NormalizedPhone = { ok: true; e164: string } | { ok: false; detail: 
  */
 export function normalizePhone(input: string, region: string | undefined): NormalizedPhone {
   if (input.length > MAX_PHONE_LENGTH) return reject(`longer than ${MAX_PHONE_LENGTH} characters`);
-  const digits = readDigits(input);
+  const digits = fastDigits(input) ?? readDigits(input);
+  const e164 = digits === undefined ? undefined : fastE164(digits, region);
+  return e164 === undefined ? judge(digits, region) : { ok: true, e164 };
+}
+
+/** The same answer all by the long way, for the short one to be held against it. */
+export const normalizeFully = (input: string, region: string | undefined): NormalizedPhone =>
+  judge(readDigits(input), region);
+
+function judge(digits: string | undefined, region: string | undefined): NormalizedPhone {
   if (digits === undefined) return reject("does not read as a phone number");
   const e164 = validNumber(digits, region);
   if (e164 !== undefined && E164.test(e164)) return { ok: true, e164 };

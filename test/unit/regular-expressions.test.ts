@@ -25,6 +25,8 @@ const BUILT = [
   "events/cloud-event.ts",
   "events/cloud-event.ts",
   "kafka/logging.ts",
+  "phone/fast.ts",
+  "phone/fast.ts",
   "phone/text.ts",
   "phone/text.ts",
   "phone/text.ts",
