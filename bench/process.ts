@@ -16,9 +16,11 @@ export interface BenchProcess {
   /** Rejects when the process ends, with the end of what it wrote. */
   readonly ended: Promise<never>;
   kill(signal: NodeJS.Signals): void;
-  /** Kills it, and waits for its end. */
+  /** Ends it, in good order if it can, and waits for that. */
   [Symbol.asyncDispose](): Promise<void>;
 }
+
+const GRACE_MS = 20_000;
 
 /** A program of the bench's, by its path within it. */
 export const startNode = (program: string, args: readonly string[]): BenchProcess =>
@@ -62,8 +64,10 @@ export function start(command: string, args: readonly string[]): BenchProcess {
     ended,
     kill: (signal) => child.kill(signal),
     async [Symbol.asyncDispose]() {
-      if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+      child.kill("SIGTERM");
+      const impatience = setTimeout(() => child.kill("SIGKILL"), GRACE_MS);
       await closed;
+      clearTimeout(impatience);
     },
   };
 }

@@ -22,7 +22,7 @@ async function build(): Promise<void> {
   }
 }
 
-const java = (): string => (process.env.JAVA_HOME ? `${process.env.JAVA_HOME}/bin/java` : "java");
+export const java = (): string => (process.env.JAVA_HOME ? `${process.env.JAVA_HOME}/bin/java` : "java");
 
 export const parallelConsumer: Contender = {
   name: "parallel-consumer",

@@ -1,4 +1,4 @@
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ConfigInput } from "../../src/config/schema.ts";
@@ -34,9 +34,12 @@ export const relay: Contender = {
   title: "Optout Relay",
   outputs: (task) => [statusTopic(task), deadLetterTopic(task)],
   async start(task) {
-    const file = join(await mkdtemp(join(tmpdir(), "optout-bench-")), "config.json");
+    const folder = await mkdtemp(join(tmpdir(), "optout-bench-"));
+    const file = join(folder, "config.json");
     await writeFile(file, JSON.stringify(configOf(task)));
-    return start(process.execPath, [...flags(), CLI, "relay", "--config", file]);
+    const child = start(process.execPath, [...flags(), CLI, "relay", "--config", file]);
+    child.ended.catch(() => rm(folder, { recursive: true }));
+    return child;
   },
   assignedAt: ({ msg, time }) =>
     msg === "partitions taken over" && typeof time === "string" ? Date.parse(time) : undefined,

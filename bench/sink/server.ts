@@ -70,43 +70,43 @@ function answerEntries(
   body: Buffer,
   response: ServerResponse,
 ): void {
-  if (headers.authorization !== `Bearer ${TOKEN}`) return answer(response, 401, { error: "invalid_token" });
-  if (!headers["idempotency-key"]) return answer(response, 400, { error: "invalid_idempotency_key" });
   progress.requests++;
-  const taken = environment < run.environments ? tally.take(environment, body) : undefined;
-  if (taken === undefined) return answer(response, 400, { error: "invalid_request" });
-  const { entries, duplicates } = taken;
-  progress.duplicates += duplicates;
-  answer(response, 201, {
-    success: true,
-    entriesProcessed: entries - duplicates,
-    duplicateCount: duplicates,
-  });
+  if (headers.authorization !== `Bearer ${TOKEN}`) answer(response, 401, { error: "invalid_token" });
+  else if (!headers["idempotency-key"]) answer(response, 400, { error: "invalid_idempotency_key" });
+  else {
+    const taken = environment < run.environments ? tally.take(environment, body) : undefined;
+    if (taken === undefined) answer(response, 400, { error: "invalid_request" });
+    else {
+      const { entries, duplicates } = taken;
+      progress.duplicates += duplicates;
+      const entriesProcessed = entries - duplicates;
+      answer(response, 201, { success: true, entriesProcessed, duplicateCount: duplicates });
+    }
+  }
 }
 
 async function answerControl(request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (request.method === "PUT") {
     begin(JSON.parse((await bodyOf(request)).toString()));
-    return answer(response, 200, run);
-  }
-  if (request.url === "/_bench/times") {
-    response.end(Buffer.from(tally.completedAt.buffer));
-  } else if (request.url === "/_bench/done" && progress.doneAt === null) waiting.push(response);
+    answer(response, 200, run);
+  } else if (request.url === "/_bench/times") response.end(Buffer.from(tally.completedAt.buffer));
+  else if (request.url === "/_bench/done" && progress.doneAt === null) waiting.push(response);
   else answer(response, 200, now());
 }
 
 async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const [, environment, path] = PATH.exec(request.url ?? "") ?? [];
   if (request.url?.startsWith("/_bench")) return answerControl(request, response);
-  if (request.method !== "POST" || path === undefined) return answer(response, 404, { error: "not_found" });
+  const [, environment, path] = PATH.exec(request.url ?? "") ?? [];
   const body = await bodyOf(request);
-  if (path === "/oauth/token") {
-    return answer(response, 200, { access_token: TOKEN, token_type: "Bearer", expires_in: 3_600 });
+  if (request.method !== "POST" || path === undefined) answer(response, 404, { error: "not_found" });
+  else if (path === "/oauth/token") {
+    answer(response, 200, { access_token: TOKEN, token_type: "Bearer", expires_in: 3_600 });
+  } else {
+    progress.firstAt ??= Date.now();
+    const finish = (): void => answerEntries(Number(environment), request, body, response);
+    if (run.latencyMs === 0) finish();
+    else setTimeout(finish, run.latencyMs);
   }
-  progress.firstAt ??= Date.now();
-  const finish = (): void => answerEntries(Number(environment), request, body, response);
-  if (run.latencyMs === 0) finish();
-  else setTimeout(finish, run.latencyMs);
 }
 
 const server = createServer((request, response) => {

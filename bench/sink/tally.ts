@@ -37,11 +37,15 @@ export function createTally(events: number, environments: number, onComplete: ()
         const before = seen[index];
         if (before === undefined) return undefined;
         entries++;
-        if ((before & bit) !== 0) duplicates++;
-        else if ((seen[index] = before | bit) === all) {
-          completedAt[index] = now;
-          if (++complete === events) onComplete();
+        if ((before & bit) !== 0) {
+          duplicates++;
+          continue;
         }
+        seen[index] = before | bit;
+        if (seen[index] !== all) continue;
+        completedAt[index] = now;
+        complete++;
+        if (complete === events) onComplete();
       }
       return { entries, duplicates };
     },
