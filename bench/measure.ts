@@ -109,7 +109,7 @@ export async function measure(bench: Bench, contender: Contender, options: RunOp
     const assignedAt = await assigned(contender, child);
     const cpuBefore = await cpuSecondsOf(child.pid);
     const doneAt = await Promise.race([done ?? said(child), child.ended]);
-    if (done !== undefined && contender.name !== "post") await settled(bench, contender, task, signal);
+    if (!contender.isBound) await settled(bench, contender, task, signal);
     const settledAt = Date.now();
     const cpuSeconds = (await cpuSecondsOf(child.pid)) - cpuBefore;
     return {

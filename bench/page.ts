@@ -143,7 +143,8 @@ function growth(result: NonNullable<Results["growth"]>): string {
   return [
     "## Growth",
     where(result),
-    `Events/s. Six partitions, three environments, batches of 500 and a backlog of ${thousands(points[0]?.events ?? 0)} unless the table says otherwise.`,
+    `Events/s. Six partitions, three environments, batches of 500 and a backlog of ${thousands(points[0]?.events ?? 0)} (half of it for ten
+environments or batches of 50) unless the table says otherwise.`,
     ...SERIES.map(({ title, of, key }) => table(head(title), rowsOf(of(points), key))),
     table(
       ["backlog", "Optout Relay", "CPU s per million", "peak MiB"],
@@ -173,7 +174,8 @@ it is given: a run is over when each environment has each event. The numbers are
 
 - **Optout Relay**: the command as users run it, with its defaults, a ledger and a status published for every event. The others do neither.
 - **plain kafkajs loop**: consume, parse, libphonenumber-js, post to one environment after another, commit: what a team would write first.
-- **Parallel Consumer**: Confluent's, with its Vert.x client, unordered, 16 batches under way, to all environments at once; Google's libphonenumber.
+- **Parallel Consumer**: Confluent's, with its Vert.x client, unordered, 16 batches under way, to all environments at once; Google's
+  libphonenumber; a heap of 512 MiB.
 - **bounds**: parts of the work alone. \`consume\` is kafkajs' \`eachBatch\` doing nothing; \`post\` sends prepared bodies by undici.
 
 The clock runs from a process's first partitions to the last answer, so the start of Node or the JVM isn't in it (it has a column of its

@@ -66,8 +66,8 @@ export async function sendSteadily(
   return sentAt;
 }
 
-/** So many that each partition's share is whole batches: nobody waits for a batch that can't fill. */
+/** So many, or a few more, that each partition's share is whole batches: nobody waits for a batch that can't fill. */
 export function wholeBatches(events: number, partitions: number, batch: number): number {
   const step = partitions * batch;
-  return Math.max(1, Math.round(events / step)) * step;
+  return Math.ceil(events / step) * step;
 }

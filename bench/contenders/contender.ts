@@ -28,6 +28,8 @@ export interface Contender {
   start(task: Task): Promise<BenchProcess>;
   /** When this line of its output says that it has been given partitions, in milliseconds since the epoch. */
   assignedAt(line: Line): number | undefined;
+  /** A part of the work, which commits nothing. */
+  isBound?: boolean;
   /** It has no environments, and says itself when it is done. */
   says?: boolean;
 }

@@ -15,6 +15,7 @@ const bound = (which: string, title: string, says: boolean): Contender => ({
   title,
   start: async (task) => startNode("contenders/bounds.js", [which, JSON.stringify(task)]),
   assignedAt,
+  isBound: true,
   says,
 });
 
