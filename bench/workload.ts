@@ -1,6 +1,7 @@
 /** The records that every contender reads: the tests' own, so a phone tells which one it is (see `sink/tally.ts`). */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Kafka, type Message, Partitioners } from "kafkajs";
+import type { Kafka, Message } from "kafkajs";
+import { createRecordProducer } from "../src/kafka/producer.ts";
 import { createTopics } from "../test/support/kafka.ts";
 import { optOut } from "../test/support/scenario.ts";
 
@@ -22,12 +23,12 @@ export async function createEventProducer(
   topic: string,
   partitions: number,
 ): Promise<EventProducer> {
-  const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner });
+  const producer = createRecordProducer(kafka);
   await producer.connect();
   return {
-    async send(from, to = from + 1) {
+    send(from, to = from + 1) {
       const messages = Array.from({ length: to - from }, (_, index) => eventOf(from + index, partitions));
-      await producer.send({ topic, messages });
+      return producer.send([{ topic, messages }]);
     },
     [Symbol.asyncDispose]: () => producer.disconnect(),
   };
