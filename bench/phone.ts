@@ -3,7 +3,6 @@ import { normalizeFully, normalizePhone } from "../src/phone/normalize.ts";
 import { phoneMix } from "../test/support/phone-mix.ts";
 import { type Measurement, say } from "./report.ts";
 
-const PHONES = 50_000;
 const REPETITIONS = 3;
 const MAX_MICROSECONDS = 3;
 
@@ -18,9 +17,9 @@ function microseconds(normalize: typeof normalizePhone, phones: ReturnType<typeo
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 
-export function measurePhone(): Measurement[] {
-  say(`phone, ${PHONES} phones`);
-  const phones = phoneMix(PHONES);
+export function measurePhone(count: number): Measurement[] {
+  say(`phone, ${count} phones`);
+  const phones = phoneMix(count);
   const times = Array.from({ length: REPETITIONS }, () => ({
     short: microseconds(normalizePhone, phones),
     long: microseconds(normalizeFully, phones),
