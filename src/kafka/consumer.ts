@@ -3,7 +3,7 @@ import { type Batch, type Consumer, type Kafka, type KafkaMessage, PartitionAssi
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import { kafkaErrorType } from "./errors.ts";
-import { announceLeaving, mendJoining } from "./quirks.ts";
+import { announceLeaving, mendJoining, mendOutOfRange } from "./quirks.ts";
 
 /**
  * A consumer group's member, with kafkajs' traps kept inside:
@@ -108,6 +108,7 @@ export function createGroupConsumer(options: GroupConsumerOptions): GroupConsume
 
   announceLeaving();
   mendJoining();
+  mendOutOfRange();
   const heartbeatInterval = Math.min(MAX_HEARTBEAT_INTERVAL_MS, Math.floor(sessionTimeout / 4));
   const consumer: Consumer = kafka.consumer({
     groupId,

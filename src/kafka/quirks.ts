@@ -1,4 +1,5 @@
 import ConsumerGroup from "kafkajs/src/consumer/consumerGroup.js";
+import OffsetManager from "kafkajs/src/consumer/offsetManager/index.js";
 import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
 import "./decoding-quirks.ts";
 
@@ -59,5 +60,21 @@ export function mendJoining(): void {
       await attempt;
     }
     return fetch.call(this, nodeId);
+  };
+}
+
+/**
+ * Where records have expired, kafkajs 2.2.4 commits the default offset for its group, and with that wipes the ledger: batches
+ * that were acknowledged would go out anew under other keys, should the process end before its next commit. This has it begin
+ * at the earliest record without a word to the group.
+ */
+export function mendOutOfRange(): void {
+  OffsetManager.prototype.setDefaultOffset = async function ({ topic, partition }) {
+    const asked = { topic, partitions: [{ partition }], fromBeginning: true };
+    const [answer] = await this.cluster.fetchTopicsOffset([asked]);
+    const offset = answer?.partitions[0]?.offset;
+    if (offset !== undefined)
+      this.committedOffsets()[topic] = { ...this.committedOffsets()[topic], [partition]: offset };
+    delete this.resolvedOffsets[topic]?.[partition];
   };
 }

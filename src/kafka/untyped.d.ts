@@ -87,6 +87,24 @@ declare module "kafkajs/src/consumer/consumerGroup.js" {
   export default ConsumerGroup;
 }
 
+declare module "kafkajs/src/consumer/offsetManager/index.js" {
+  type Offsets = Record<string, Record<number, string>>;
+  interface OffsetManager {
+    cluster: {
+      fetchTopicsOffset(
+        topics: { topic: string; partitions: { partition: number }[]; fromBeginning: boolean }[],
+      ): Promise<{ partitions: { offset: string }[] }[]>;
+    };
+    resolvedOffsets: Offsets;
+    /** The live object. */
+    committedOffsets(): Offsets;
+    setDefaultOffset(of: { topic: string; partition: number }): Promise<void>;
+  }
+  const OffsetManager: { prototype: OffsetManager };
+  // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
+  export default OffsetManager;
+}
+
 declare module "kafkajs/src/consumer/batch.js" {
   import type { KafkaMessage } from "kafkajs";
 

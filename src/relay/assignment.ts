@@ -221,8 +221,6 @@ export function createAssignment(options: AssignmentOptions): Assignment {
       lost(partition, expected, position);
       slot.partition.advance(position);
     }
-    // kafkajs may have reset the committed offset meanwhile, and wiped the ledger with it.
-    slot.partition.recommit();
     options.consumer().start(partition, position);
     if (slot.paused) options.consumer().pause(partition);
   };

@@ -61,7 +61,7 @@ export interface Partition {
   advance(position: number): void;
   /** What to commit, or undefined if nothing changed since the last commit. */
   snapshot(): CommitSnapshot | undefined;
-  /** Asks for a commit even without a change: what the broker holds may have been overwritten. */
+  /** Asks for a commit even without a change: what the broker holds isn't what this was made from. */
   recommit(): void;
   stopSealing(): void;
   dispose(): void;

@@ -54,14 +54,13 @@ export function createJudge(options: JudgeOptions): Judge {
   /** `partition|offset` → its outcome. */
   const published = new Map<string, string>();
   const ranges = new Map<string, ReadBatch>();
-  /** Partitions whose ledger kafkajs has wiped, since records have expired. */
-  const wiped = new Set<number>();
   const regions = new Set<string>();
 
   const say = (violation: string): void => {
     violations.push(violation);
   };
   const logOf = (partition: number): Log | undefined => options.logs()[partition];
+  const isRest = (partition: number, first: number): boolean => logOf(partition)?.isRest(first) ?? false;
 
   const rangeOf = (partition: number, first: number, last: number, region: Setting["region"]): ReadBatch => {
     const id = `${partition} ${first} ${last} ${region}`;
@@ -116,8 +115,7 @@ export function createJudge(options: JudgeOptions): Judge {
     const parsed = readKey(key);
     if (parsed === undefined) return;
     const { partition, first, last } = parsed;
-    const isExcused =
-      options.isTight || wiped.has(partition) || regions.size > 1 || (logOf(partition)?.start ?? 0) > first;
+    const isExcused = options.isTight || regions.size > 1 || isRest(partition, first);
     for (const entry of entries) {
       const id = `${environment}|${partition}|${entry.phone}`;
       const known = taken.get(id) ?? [];
@@ -130,10 +128,15 @@ export function createJudge(options: JudgeOptions): Judge {
     }
   };
 
-  /** Whether the environment was given this entry for these events. */
+  /**
+   * Whether the environment was given this entry for these events. For what is left of a range it may have been given with
+   * what has expired, and for a stronger wish there.
+   */
   const took = (environment: string, partition: number, { first, last }: ReadBatch, entry: Entry): boolean =>
-    (taken.get(`${environment}|${partition}|${entry.phone}`) ?? []).some(
-      (each) => each.first >= first && each.last <= last && each.json === JSON.stringify(entry),
+    (taken.get(`${environment}|${partition}|${entry.phone}`) ?? []).some((each) =>
+      isRest(partition, first)
+        ? each.last >= first && each.last <= last
+        : each.first >= first && each.last <= last && each.json === JSON.stringify(entry),
     );
 
   const tookAll = (environment: string, partition: number, batch: ReadBatch): boolean =>
@@ -176,7 +179,7 @@ export function createJudge(options: JudgeOptions): Judge {
   const isTrue = (partition: number, batch: LedgerBatch, environments: readonly string[]): void => {
     const { first, last, digest, settled, acknowledged } = batch;
     if (settled) areSettled(partition, first, last, "the ledger calls settled");
-    if (settled || (logOf(partition)?.start ?? 0) > first) return;
+    if (settled || isRest(partition, first)) return;
     const readings = (["US", "FR"] as const)
       .map((region) => rangeOf(partition, first, last, region))
       .filter((each) => each.digest === digest);
@@ -193,10 +196,7 @@ export function createJudge(options: JudgeOptions): Judge {
 
   const onCommit: Judge["onCommit"] = (commit, before) => {
     const { process, partition, offset, metadata } = commit;
-    if (metadata === null) {
-      wiped.add(partition);
-      return;
-    }
+    if (metadata === null) return say(`1: a commit of ${partition} wipes the ledger`);
     if (!options.owns(process, partition)) say(`5: ${process} commits ${partition}, and doesn't own it`);
     if (metadata.length > MAX_LEDGER_CHARS) say(`1: a ledger of ${metadata.length} characters`);
     if (before !== undefined && offset < before.offset) say(`2: the committed offset goes back to ${offset}`);
@@ -265,7 +265,8 @@ export function createJudge(options: JudgeOptions): Judge {
         const { offset = log.start, metadata = "" } = options.commitOf(partition) ?? {};
         if (offset <= log.lastEvent)
           say(`6: ${partition} has events up to ${log.lastEvent}, committed is ${offset}`);
-        if (metadata !== "") say(`6: the ledger of ${partition} isn't empty at the end`);
+        if (log.lastEvent >= 0 && metadata !== "")
+          say(`6: the ledger of ${partition} isn't empty at the end`);
         areSettled(partition, log.start, log.end, "at the end there is");
       });
     },

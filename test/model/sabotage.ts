@@ -4,7 +4,7 @@ import { decodeLedger, encodeLedger } from "../../src/batching/ledger.ts";
 import type { Committed } from "./broker.ts";
 import { readRange } from "./reading.ts";
 import type { Setting } from "./relay-process.ts";
-import { type Plan, rereadPlan } from "./steps.ts";
+import { expiryPlan, type Plan, rereadPlan } from "./steps.ts";
 import type { Log } from "./topic.ts";
 import type { Sabotage } from "./world.ts";
 
@@ -142,6 +142,24 @@ export const SABOTAGES: readonly Sabotaged[] = [
                   },
             ),
           ),
+      }),
+    },
+  },
+  {
+    name: "a client that forgets the group's commit when records have expired",
+    hurts: /^1: a commit of \d wipes the ledger/,
+    seed: 1,
+    plans: expiryPlan,
+    sabotage: {
+      brokers: (actual) => ({
+        ...actual,
+        fetch: (asked, maxWait, answer) =>
+          actual.fetch(asked, maxWait, (outcome) => {
+            const [{ partition } = { partition: 0 }] = asked;
+            const forgotten = { process: 0, memberId: "", partition, offset: -2, metadata: null };
+            if ("error" in outcome) actual.commit(forgotten);
+            answer(outcome);
+          }),
       }),
     },
   },

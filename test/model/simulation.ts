@@ -63,9 +63,9 @@ async function happen(world: World, count: number, seed: number): Promise<void> 
 
 const isOver = ({ kafka }: World): boolean =>
   kafka.logs.every((log, partition) => {
-    // kafkajs can't commit before it has had an event, so what comes after the last one may be left.
     const { offset = log.start, metadata = "" } = kafka.commits.get(partition) ?? {};
-    return offset > log.lastEvent && metadata === "";
+    // kafkajs can't commit before it has had an event, so what comes after the last one may be left.
+    return log.lastEvent < 0 || (offset > log.lastEvent && metadata === "");
   });
 
 /** All faults are mended, and everything must come to its end. */

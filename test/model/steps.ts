@@ -140,14 +140,24 @@ export const plan: fc.Arbitrary<Plan> = fc
     steps: steps.filter(({ kind }) => !UNSETTLING[without]?.includes(kind)),
   }));
 
+const write = (seed: number): Step => ({ kind: "produce", partition: 0, count: 8, seed });
+const begin: Step = { kind: "pass", milliseconds: 600, busily: false };
+const hang: Step = { kind: "environment", name: "us-west", mode: "hang" };
+
 /** A restart that reads the records otherwise, while one environment has acknowledged and another hasn't. */
 export const rereadPlan: fc.Arbitrary<Plan> = fc
   .record({ plan, seed })
   .map(({ plan: base, seed: wishes }) => {
     const first: Setting = { ...base.setting, environments: ["production", "us-west"], region: "US" };
-    const hang: Step = { kind: "environment", name: "us-west", mode: "hang" };
-    const write: Step = { kind: "produce", partition: 0, count: 8, seed: wishes };
-    const begin: Step = { kind: "pass", milliseconds: 600, busily: false };
     const restart: Step = { kind: "restart", setting: { ...first, region: "FR" } };
-    return { ...base, setting: first, steps: [hang, write, begin, restart, ...base.steps] };
+    return { ...base, setting: first, steps: [hang, write(wishes), begin, restart, ...base.steps] };
+  });
+
+/** Records expire that are about to be fetched, while an environment hasn't acknowledged those before. */
+export const expiryPlan: fc.Arbitrary<Plan> = fc
+  .record({ plan, seed })
+  .map(({ plan: base, seed: wishes }) => {
+    const expire: Step = { kind: "expire", partition: 0, share: 1 };
+    const steps = [hang, write(wishes), begin, write(wishes + 1), expire, begin, ...base.steps];
+    return { ...base, setting: { ...base.setting, environments: ["production", "us-west"] }, steps };
   });

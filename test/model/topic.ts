@@ -24,6 +24,8 @@ export interface Log {
   expire(offset: number): void;
   /** What there is from `offset` on, at most so many. */
   read(offset: number, count: number): LogRecord[];
+  /** Whether a range that begins here may be the rest of one whose beginning has expired. */
+  isRest(first: number): boolean;
   /** Events of the range, whether they have expired or not. */
   events(first: number, last: number): (LogRecord & { wish: Wish })[];
 }
@@ -43,6 +45,10 @@ export function createLog(first: number): Log {
     const index = records.findIndex((record) => record.offset >= offset);
     return index < 0 ? records.length : index;
   };
+  const events = (from: number, to: number) =>
+    records
+      .slice(indexOf(from), indexOf(to + 1))
+      .filter((record): record is LogRecord & { wish: Wish } => record.wish !== null);
   return {
     get start() {
       return start;
@@ -65,9 +71,7 @@ export function createLog(first: number): Log {
       const from = indexOf(Math.max(offset, start));
       return records.slice(from, from + count);
     },
-    events: (from, to) =>
-      records
-        .slice(indexOf(from), indexOf(to + 1))
-        .filter((record): record is LogRecord & { wish: Wish } => record.wish !== null),
+    isRest: (offset) => start > first && events(start, offset - 1).length === 0,
+    events,
   };
 }
