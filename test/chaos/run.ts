@@ -1,6 +1,6 @@
 /**
  * `npm run chaos -- --schedules N --seed S --workers W`: random schedules over a real Kafka, a real registry and real relay
- * processes. `--seed S` alone replays the schedules from S on; `--print` only says what they hold. A line for each goes to
+ * processes. `--seed S` replays the schedules from S on, `--seed S,T,U` just these; `--print` only says what they hold. A line for each goes to
  * `--report FILE`, and what is needed to understand a failure to `--failures FOLDER`. Exits with 1 on any violation.
  */
 import { randomInt } from "node:crypto";
@@ -33,14 +33,19 @@ const whole = (name: string, text: string, least: number): number => {
   throw new Error(`--${name} is ${text}; expected a whole number of at least ${least}`);
 };
 
-const seed = values.seed === undefined ? randomInt(1, 1_000_000_000) : whole("seed", values.seed, 0);
-const seeds = Array.from({ length: whole("schedules", values.schedules, 1) }, (_, index) => seed + index);
+const seeds = seedsOf(values.seed ?? String(randomInt(1, 1_000_000_000)));
+
+function seedsOf(text: string): number[] {
+  const [first = 0, ...others] = text.split(",").map((each) => whole("seed", each, 0));
+  if (others.length > 0) return [first, ...others];
+  return Array.from({ length: whole("schedules", values.schedules, 1) }, (_, index) => first + index);
+}
 
 if (values.print) for (const each of seeds) say(`${describeSchedule(generateSchedule(each))}\n`);
 else process.exitCode = await run();
 
 async function run(): Promise<number> {
-  say(`seeds ${seed} to ${seed + seeds.length - 1}`);
+  say(`seeds ${seeds[0]} to ${seeds.at(-1)}`);
   const lines: Line[] = [];
   const waiting = [...seeds];
   const workers: Worker[] = [];
