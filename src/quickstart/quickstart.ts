@@ -6,6 +6,7 @@ import { OptoutError } from "../errors.ts";
 import { createSchemaCache } from "../events/schema-cache.ts";
 import { createGateway } from "../gateway/gateway.ts";
 import { closeKafka, createKafka } from "../kafka/client.ts";
+import { explainKafkaError } from "../kafka/errors.ts";
 import { createRecordProducer } from "../kafka/producer.ts";
 import { followTopic } from "../kafka/topic-follower.ts";
 import { ensureTopics } from "../kafka/topics.ts";
@@ -182,7 +183,9 @@ async function startIntake(
 ) {
   return progress.step("gateway", async (detail) => {
     const producer = createRecordProducer(kafka);
-    await producer.connect();
+    await producer.connect().catch((error: unknown) => {
+      throw explainKafkaError(error, { brokers: config.kafka.brokers });
+    });
     cleanup.add(() => producer.disconnect());
     const gateway = await createGateway({ config, producer, logger, checkKafka: async () => {} });
     cleanup.add(() => gateway.close());

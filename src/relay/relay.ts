@@ -161,16 +161,22 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
 
   metrics.watch(metricsSource(() => running?.assignment.slots ?? new Map(), environments));
 
-  const connect = async (): Promise<string> => {
+  /** Brokers may go away at any moment of the start. */
+  const explained = async <T>(work: Promise<T>): Promise<T> => {
     try {
-      await admin.connect();
-      await requireTopics(admin, config);
-      const { clusterId } = await admin.describeCluster();
-      await producer.connect();
-      return clusterId;
+      return await work;
     } catch (error) {
-      throw explainKafkaError(error, { brokers: config.kafka.brokers });
+      const { brokers, groupId } = config.kafka;
+      throw explainKafkaError(error, { brokers, groupId, topic: topics.events });
     }
+  };
+
+  const connect = async (): Promise<string> => {
+    await admin.connect();
+    await requireTopics(admin, config);
+    const { clusterId } = await admin.describeCluster();
+    await producer.connect();
+    return clusterId;
   };
 
   /** Without the registry no status can be published, so nothing is read before it has answered. */
@@ -217,7 +223,7 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
     failed,
     metrics,
     async start() {
-      const clusterId = await connect();
+      const clusterId = await explained(connect());
       await prepareEncoder();
       if (phase !== "starting") return;
       const lanes = environments.map(({ lane }) => lane);
@@ -226,7 +232,7 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
         onFatal: fail,
       });
       phase = "running";
-      await running.consumer.run();
+      await explained(running.consumer.run());
       monitorTimer = setInterval(() => {
         monitor().catch((error) => logger.debug({ error: messageOf(error) }, "watermarks not read"));
       }, MONITOR_MS);

@@ -4,6 +4,7 @@ import { SchemaType } from "@kafkajs/confluent-schema-registry";
 import type { Message } from "kafkajs";
 import type { ConfigInput } from "../../src/config/schema.ts";
 import { readPackageFile } from "../../src/package-files.ts";
+import { finished } from "../support/process.ts";
 import { createRegistryProxy, type RegistryProxy } from "../support/registry-proxy.ts";
 import {
   createScenario,
@@ -15,7 +16,7 @@ import {
   type Scenario,
 } from "../support/scenario.ts";
 import { createSerializers, decodedStatuses } from "../support/serializers.ts";
-import { releaseStack, sharedStack } from "../support/stack.ts";
+import { releaseStack, sharedStack, startTestStack } from "../support/stack.ts";
 import { assertOnEveryList } from "../support/verify.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -235,5 +236,21 @@ describe("events and statuses through a schema registry", () => {
       (await decodedStatuses(scenario)).map(({ outcome }) => outcome),
       ["delivered", "delivered"],
     );
+  });
+
+  test("a broker that goes away while the relay waits for the registry ends the start with one line that says so", async () => {
+    await using stack = await startTestStack({ registry: false });
+    await using scenario = await createScenario({ brokers: stack.brokers });
+    await using proxy = await createRegistryProxy((await sharedStack()).registryUrl ?? "");
+    await proxy.become("down");
+    const relay = await scenario.startRelay({ change: through(proxy, "1s"), wait: false });
+    await waitFor("the relay to wait", () =>
+      relay.logs().some(({ msg }) => String(msg).startsWith("the schema registry doesn't answer")),
+    );
+    await stack.killBroker();
+    await proxy.become("answers");
+    assert.equal(await finished(relay), 1);
+    assert.match(relay.stderr(), /^optout-relay: Can't reach Kafka at [^\n]*nothing listens there[^\n]*\n$/);
+    await stack.startBroker();
   });
 });
