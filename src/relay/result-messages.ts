@@ -87,14 +87,49 @@ function refusalDetail(names: readonly string[], parts: readonly (PartOutcome | 
   return `refused by ${refusals.join(", ")}`;
 }
 
-function statusOf(sealed: SealedBatch, event: BatchEvent, context: ResultContext, now: number): StatusRecord {
+/** What the environments made of an entry. */
+interface Verdict {
+  parts: readonly (PartOutcome | undefined)[];
+  environments: EnvironmentResult[];
+  outcome: EventOutcome;
+  detail: string | null;
+}
+
+/** Entries of one part share their verdict, mostly all of a batch, so it is made anew only where it changes. */
+function createVerdicts({ outcomes }: SealedBatch, names: readonly string[]): (entry: number) => Verdict {
+  let last: Verdict | undefined;
+  const verdictOf = (entry: number): Verdict => {
+    const parts = names.map((_, index) => partWith(outcomes[index], entry));
+    const environments = names.map((name, index) => environmentResult(name, parts[index]));
+    const outcome = outcomeOf(environments);
+    return {
+      ...{ parts, environments, outcome },
+      detail: outcome === "delivered" ? null : refusalDetail(names, parts),
+    };
+  };
+  return (entry) => {
+    const isSame = last?.parts.every((part, index) => part === partWith(outcomes[index], entry));
+    if (last === undefined || !isSame) last = verdictOf(entry);
+    return last;
+  };
+}
+
+/** What the statuses of a batch have in common. */
+interface StatusContext {
+  sealed: SealedBatch;
+  topic: string;
+  verdictOf(entry: number): Verdict;
+  /** RFC 3339. */
+  completedAt: string;
+}
+
+function statusOf(event: BatchEvent, { sealed, topic, verdictOf, completedAt }: StatusContext): StatusRecord {
   const { decoded, record, entry } = event;
   const { partition } = sealed.batch;
-  const { events: topic } = context.topics;
   const common = {
     statusId: `${topic}:${partition}:${record.offset}`,
     origin: { topic, partition, offset: record.offset, timestamp: rfc3339(record.timestamp) },
-    completedAt: rfc3339(now),
+    completedAt,
   };
   if (!decoded.ok) {
     const { reason, detail, eventId, source, occurredAt } = decoded;
@@ -111,9 +146,7 @@ function statusOf(sealed: SealedBatch, event: BatchEvent, context: ResultContext
       occurredAt,
     };
   }
-  const parts = context.environments.map((_, index) => partWith(sealed.outcomes[index], entry));
-  const environments = context.environments.map((name, index) => environmentResult(name, parts[index]));
-  const outcome = outcomeOf(environments);
+  const { environments, outcome, detail } = verdictOf(entry);
   const { eventId, phone, source, occurredAt } = decoded.event;
   return {
     ...common,
@@ -122,7 +155,7 @@ function statusOf(sealed: SealedBatch, event: BatchEvent, context: ResultContext
     phone,
     source,
     reason: outcome === "delivered" ? null : "refused_by_environment",
-    detail: outcome === "delivered" ? null : refusalDetail(context.environments, parts),
+    detail,
     idempotencyKey: sealed.batch.key,
     environments,
     occurredAt,
@@ -180,8 +213,14 @@ export function batchResults(
     answeredAt: answeredAt(sealed) ?? now,
   };
   const ofBatch = spanContext && traceHeaders(spanContext);
+  const common: StatusContext = {
+    sealed,
+    topic: context.topics.events,
+    verdictOf: createVerdicts(sealed, context.environments),
+    completedAt: rfc3339(now),
+  };
   for (const event of sealed.batch.events) {
-    const status = statusOf(sealed, event, context, now);
+    const status = statusOf(event, common);
     results.statuses.push(status);
     results.outcomes[status.outcome]++;
     if (status.reason !== null) {
