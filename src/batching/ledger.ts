@@ -23,18 +23,18 @@ const CHECKSUM_BYTES = 4;
 const HASH_BYTES = 4;
 const SETTLED_COLUMN = "";
 /** Bytes that fit behind the prefix once base64url has turned 3 into 4. */
-const CAPACITY_BYTES = Math.floor(((MAX_LEDGER_CHARS - PREFIX.length) * 3) / 4);
+const capacityBytes = (maxChars: number): number => Math.floor(((maxChars - PREFIX.length) * 3) / 4);
 /** Two varints of a column and the two counts, each at most 3 bytes here. */
 const VARINT_BYTES = 3;
 
-/** Of a batch whose records have expired in part: its acknowledgements can't be held against its body, and are believed. */
+/** Of a batch whose records have expired in part: no body has it, so what is left goes to every environment again. */
 export const UNKNOWN_DIGEST = -1;
 
 export interface LedgerBatch {
   first: number;
   last: number;
   /**
-   * 0 to 4095, of the body; `UNKNOWN_DIGEST` if the body can't be had again. The acknowledgements are for these bytes: if the records of the range are read otherwise next time
+   * 0 to 4095, of the body, or `UNKNOWN_DIGEST`. The acknowledgements are for these bytes: if the records of the range are read otherwise next time
    * (a schema was registered, a default region changed), the environments have acknowledged something else.
    */
   digest: number;
@@ -96,10 +96,11 @@ export function encodeLedger(
   base: number,
   batches: readonly Readonly<LedgerBatch>[],
   environments: readonly string[],
+  maxChars = MAX_LEDGER_CHARS,
 ): string {
   if (batches.length === 0) return "";
-  const whole = encodeWhole(base, batches, environments);
-  return whole.length <= MAX_LEDGER_CHARS ? whole : encodeWhole(base, batches, []);
+  const whole = encodeWhole(base, batches, environments, maxChars);
+  return whole.length <= maxChars ? whole : encodeWhole(base, batches, [], maxChars);
 }
 
 /** The splits at one environment that still matter, each with its distance from the one before. */
@@ -125,10 +126,11 @@ function pushSplits(
   out: number[],
   batches: readonly Readonly<LedgerBatch>[],
   environments: readonly string[],
+  maxChars: number,
 ): void {
   columnHashes(environments).forEach((hash, environment) => {
     if (hash === undefined) return;
-    let room = CAPACITY_BYTES - CHECKSUM_BYTES - out.length - HASH_BYTES - VARINT_BYTES;
+    let room = capacityBytes(maxChars) - CHECKSUM_BYTES - out.length - HASH_BYTES - VARINT_BYTES;
     const kept: number[][] = [];
     for (const bytes of encodedSplits(batches, environment)) {
       room -= bytes.length;
@@ -146,6 +148,7 @@ function encodeWhole(
   base: number,
   batches: readonly Readonly<LedgerBatch>[],
   environments: readonly string[],
+  maxChars: number,
 ): string {
   const out: number[] = [];
   pushVarint(out, batches.length);
@@ -164,7 +167,7 @@ function encodeWhole(
     .flatMap(({ hash, flags }) => (hash !== undefined && flags.includes(true) ? [{ hash, flags }] : []));
   pushVarint(out, columns.length);
   for (const { hash, flags } of columns) pushColumn(out, hash, flags);
-  pushSplits(out, batches, environments);
+  pushSplits(out, batches, environments, maxChars);
   const payload = Uint8Array.from(out);
   return PREFIX + Buffer.concat([checksum(base, payload), payload]).toString("base64url");
 }
@@ -278,6 +281,7 @@ export function ledgerUsedRatio(
   base: number,
   spans: readonly LedgerSpan[],
   environmentCount: number,
+  maxChars = MAX_LEDGER_CHARS,
 ): number {
   let bytes = CHECKSUM_BYTES + 2 * VARINT_BYTES;
   let previousEnd = base;
@@ -288,5 +292,5 @@ export function ledgerUsedRatio(
   bytes += digestBytes(spans.length);
   bytes += (environmentCount + 1) * (HASH_BYTES + 2 * VARINT_BYTES + Math.ceil(spans.length / 8));
   bytes += splitBytes(spans, environmentCount);
-  return spans.length === 0 ? 0 : bytes / CAPACITY_BYTES;
+  return spans.length === 0 ? 0 : bytes / capacityBytes(maxChars);
 }

@@ -183,7 +183,8 @@ export function createAssignment(options: AssignmentOptions): Assignment {
     const ledger = decoded.ok ? decoded.batches : [];
     if (base >= low) return { base, ledger };
     lost(partition, base, low);
-    // What is left of a range keeps its acknowledgements, and is cut so again by whoever reads this ledger.
+    // What is left of a range is cut so again by whoever reads this ledger. Its acknowledgements can't be held against their
+    // bytes any more: were it read otherwise than before, nobody would have been sent it.
     const left = ledger.filter(({ last }) => last >= low);
     const cut = (entry: LedgerBatch) =>
       entry.first >= low ? entry : { ...entry, first: low, digest: UNKNOWN_DIGEST };

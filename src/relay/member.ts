@@ -1,4 +1,5 @@
 import type { Admin, Kafka } from "kafkajs";
+import { MAX_LEDGER_CHARS } from "../batching/ledger.ts";
 import type { AnyConfig } from "../config/schema.ts";
 import type { Lane } from "../delivery/lane.ts";
 import { OptoutError } from "../errors.ts";
@@ -36,6 +37,8 @@ export interface MemberOptions {
   schemas: SchemaCache | null;
   results: ResultPublisher;
   lease: Lease;
+  /** Of a ledger at most; by default as many as a broker's `offset.metadata.max.bytes` allows by default. */
+  maxLedgerChars?: number;
   metrics: Metrics;
   logger: Logger;
   /** The process can't go on. */
@@ -58,7 +61,11 @@ export function createMember(options: MemberOptions): Member {
     const partition = createPartition({
       scope,
       environments,
-      limits: { ...config.batching, maxPendingBytes: pendingBytesOfEach(owned) },
+      limits: {
+        ...config.batching,
+        maxPendingBytes: pendingBytesOfEach(owned),
+        maxLedgerChars: options.maxLedgerChars ?? MAX_LEDGER_CHARS,
+      },
       ...restart,
       port: {
         requestCommit: (urgent) => committer.request(urgent),

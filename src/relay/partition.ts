@@ -23,7 +23,7 @@ export interface PartitionPort {
 export interface PartitionOptions {
   scope: BatchScope;
   environments: readonly string[];
-  limits: BatchLimits & { maxPendingEntries: number; maxPendingBytes: number };
+  limits: BatchLimits & { maxPendingEntries: number; maxPendingBytes: number; maxLedgerChars?: number };
   /** The committed offset, and the ledger committed with it. */
   base: number;
   ledger: readonly LedgerBatch[];
@@ -88,7 +88,8 @@ export function createPartition(options: PartitionOptions): Partition {
   let awaitingCommit: (() => void)[] = [];
 
   const spans = () => (recutter.ranges.length === 0 ? sealed : [...sealed, ...recutter.ranges]);
-  const usedRatio = () => ledgerUsedRatio(base, spans(), environments.length);
+  const ratioOf = (of: Parameters<typeof ledgerUsedRatio>[1]) =>
+    ledgerUsedRatio(base, of, environments.length, limits.maxLedgerChars);
 
   const markDirty = (urgent: boolean): void => {
     committed.dirty = true;
@@ -103,7 +104,7 @@ export function createPartition(options: PartitionOptions): Partition {
     const { first } = batcher;
     if (!sealing || first === undefined) return false;
     const withOpen = [...sealed, { first, last: position - 1 }, ...recutter.ranges];
-    if (ledgerUsedRatio(base, withOpen, environments.length) > 1) return false;
+    if (ratioOf(withOpen) > 1) return false;
     clearTimeout(timer);
     const batch = sealedBatch(batcher.cut(), environments.length);
     sealed.push(batch);
@@ -242,7 +243,7 @@ export function createPartition(options: PartitionOptions): Partition {
       return sealed;
     },
     get ledgerUsedRatio() {
-      return usedRatio();
+      return ratioOf(spans());
     },
     get pendingEvents() {
       return room.events;
@@ -291,7 +292,8 @@ export function createPartition(options: PartitionOptions): Partition {
       // Ranges still to be cut again stay in the ledger, with what is known of them.
       const carried = [...sealed];
       const offset = base;
-      const metadata = encodeLedger(offset, [...carried, ...recutter.ranges], environments);
+      const ledger = [...carried, ...recutter.ranges];
+      const metadata = encodeLedger(offset, ledger, environments, limits.maxLedgerChars);
       const released = awaitingCommit;
       awaitingCommit = [];
       committed = { base: offset, dirty: false };

@@ -16,6 +16,7 @@ import type { Health } from "../observability/server.ts";
 import { createRegistry } from "../registry/registry.ts";
 import { createStatusEncoder } from "../results/status.ts";
 import { type Activity, createActivity } from "./activity.ts";
+import { DRAIN_MS, drain, within } from "./drain.ts";
 import { createLease, type Lease } from "./lease.ts";
 import { createMember, type Member } from "./member.ts";
 import { createPublisher } from "./publisher.ts";
@@ -44,8 +45,6 @@ export interface Relay {
   readonly metrics: Metrics;
 }
 
-/** For requests in flight at shutdown, and the commit after them, in milliseconds. */
-const DRAIN_MS = 10_000;
 const DISCONNECT_MS = 5_000;
 /** `stop` takes no longer; whoever would kill the process must wait for so long at least. */
 export const STOP_WITHIN_MS = DRAIN_MS + 1_000 + 2 * DISCONNECT_MS;
@@ -195,18 +194,6 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
     }
   };
 
-  const drain = async (member: Member): Promise<void> => {
-    const deadline = now() + DRAIN_MS;
-    for (const { partition } of member.assignment.slots.values()) {
-      member.consumer.pause(partition.number);
-      partition.stopSealing();
-    }
-    const lanes = Promise.all(environments.map(({ lane }) => lane.drain()));
-    await within(lanes, deadline - now());
-    while (results.isPublishing && now() < deadline) await sleep(20);
-    await within(member.committer.flush(), Math.max(1_000, deadline - now()));
-  };
-
   const live = (): Health => (failure === undefined ? { ok: true } : { ok: false, reason: failure.message });
 
   const ready = (): Health => {
@@ -247,7 +234,8 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
       clearInterval(monitorTimer);
       if (running !== undefined) {
         running.assignment.close();
-        if (failure === undefined) await drain(running);
+        const lanes = environments.map(({ lane }) => lane);
+        if (failure === undefined) await drain({ member: running, lanes, results, now });
         await within(running.consumer.stop(), DISCONNECT_MS);
         running.assignment.suspend("stopping");
         running.committer.close();
@@ -278,14 +266,4 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
         ...recent.view(),
       }),
   };
-}
-
-/** Waits no longer than `milliseconds`, and for no error. */
-async function within(work: Promise<unknown>, milliseconds: number): Promise<void> {
-  const controller = new AbortController();
-  await Promise.race([
-    work.catch(() => {}),
-    sleep(Math.max(0, milliseconds), undefined, { signal: controller.signal }).catch(() => {}),
-  ]);
-  controller.abort();
 }

@@ -1,5 +1,5 @@
 import { type Batch, ledgerDigest } from "../batching/batch.ts";
-import { type LedgerBatch, UNKNOWN_DIGEST } from "../batching/ledger.ts";
+import type { LedgerBatch } from "../batching/ledger.ts";
 import { isSplitOf, type Split } from "../batching/split.ts";
 import type { PartOutcome } from "../delivery/lane.ts";
 
@@ -50,8 +50,7 @@ export function sealedBatch(batch: Batch, environmentCount: number): SealedBatch
 export function rebuiltBatch(batch: Batch, entry: Readonly<LedgerBatch>): SealedBatch {
   const fresh = sealedBatch(batch, entry.acknowledged.length);
   const isSameBody = fresh.digest === entry.digest;
-  const isBelieved = entry.settled || isSameBody || entry.digest === UNKNOWN_DIGEST;
-  const flags = isBelieved ? entry.acknowledged : fresh.acknowledged;
+  const flags = entry.settled || isSameBody ? entry.acknowledged : fresh.acknowledged;
   const isSameBatch = isSameBody && batch.first === entry.first && batch.last === entry.last;
   return {
     ...fresh,

@@ -1,22 +1,40 @@
 import type { Entry } from "../../src/batching/batch.ts";
 import { decodeLedger, type LedgerBatch, MAX_LEDGER_CHARS } from "../../src/batching/ledger.ts";
 import { cutToSize, pendingPieces } from "../../src/batching/split.ts";
+import type { HttpResponse } from "../../src/delivery/dialects/dialect.ts";
 import type { Commit } from "../../src/kafka/committed.ts";
 import type { StatusRecord } from "../../src/results/status.ts";
 import { type Committed, EVENTS } from "./broker.ts";
-import { phoneOf, type ReadBatch, readKey, readPiece, readRange } from "./reading.ts";
+import { phoneOf, type ReadBatch, type ReadEntry, readKey, readPiece, readRange } from "./reading.ts";
 import { MAX_ENTRIES_OF, type Setting } from "./relay-process.ts";
+import { createSends } from "./sends.ts";
 import type { Log } from "./topic.ts";
+
+/** As the lane and the partition have it. */
+const PATIENCE_WITH_ONE = 8;
+const RESUME_SHARE = 0.8;
 
 export interface JudgeOptions {
   logs(): readonly Log[];
   commitOf(partition: number): Commit | undefined;
   /** By the coordinator, now. */
   owns(process: number, partition: number): boolean;
+  ownerOf(partition: number): number | undefined;
   settingOf(process: number): Setting;
   refuses(environment: string, phone: string): boolean;
-  /** Ledgers may get so full that acknowledgements and splits find no room. */
-  isTight: boolean;
+  /** Of a ledger, at most. In less than the broker's default splits may find no room. */
+  maxLedgerChars: number;
+}
+
+/** What an environment answered to a request, as its sender got it. */
+export interface Answer {
+  process: number;
+  environment: string;
+  key: string;
+  body: string;
+  response: HttpResponse;
+  /** Of its sender's assignment. */
+  epoch: object | undefined;
 }
 
 interface Taken {
@@ -40,14 +58,20 @@ export interface Judge {
   /** A request's first byte goes out. */
   onSend(process: number, environment: string, key: string, body: string): void;
   onApplied(environment: string, key: string, entries: readonly Entry[], isWhole: boolean): void;
+  onAnswer(answer: Answer): void;
   onStatus(process: number, value: Buffer): void;
+  /** A process ends in order: it says that everything it knows is committed. */
+  onDrained(process: number, epoch: object): void;
   isPublished(partition: number, offset: number): boolean;
+  /** What the others could have while this environment is out, and haven't; undefined if that is nothing. */
+  lacks(outage: string): string | undefined;
   /** Everything was delivered, as it seems. */
   atEnd(): void;
 }
 
 export function createJudge(options: JudgeOptions): Judge {
   const violations: string[] = [];
+  const isTight = options.maxLedgerChars < MAX_LEDGER_CHARS;
   const bodies = new Map<string, string>();
   /** `environment|partition|phone` → what was taken of it, and whether the environment said so. */
   const taken = new Map<string, Taken[]>();
@@ -55,6 +79,9 @@ export function createJudge(options: JudgeOptions): Judge {
   const published = new Map<string, string>();
   const ranges = new Map<string, ReadBatch>();
   const regions = new Set<string>();
+  const environmentLists = new Set<string>();
+  const sends = createSends();
+  let answers: Answer[] = [];
 
   const say = (violation: string): void => {
     violations.push(violation);
@@ -107,15 +134,42 @@ export function createJudge(options: JudgeOptions): Judge {
     const pieces = pendingPieces(split, count).map(({ from, to }) => readPiece(partition, batch, from, to));
     const piece = pieces.find((each) => each.key === key);
     if (piece === undefined) {
-      if (!options.isTight) say(`1: ${key} goes to ${environment}, and is no pending piece of the ledger's`);
+      if (!isTight) say(`1: ${key} goes to ${environment}, and is no pending piece of the ledger's`);
     } else if (piece.body !== body) say(`4: ${key} goes out with other bytes than it stands for`);
+    sends.add(environment, parsed);
+    for (const earlier of ledger) {
+      if (earlier.last >= entry.first) break;
+      const isDone = earlier.settled || earlier.acknowledged[index];
+      if (!isDone) comesAfter(environment, partition, key, body, earlier, region);
+    }
+  };
+
+  /** Different wishes about one phone go out in their order: none before the environment's last word on those before it. */
+  const comesAfter = (
+    environment: string,
+    partition: number,
+    key: string,
+    body: string,
+    { first, last, digest }: LedgerBatch,
+    region: Setting["region"],
+  ): void => {
+    const batch = rangeOf(partition, first, last, region);
+    if (batch.digest !== digest || regions.size > 1 || isRest(partition, first)) return;
+    const later: Entry[] = JSON.parse(body);
+    for (const { entry } of batch.entries) {
+      const other = later.find(({ phone }) => phone === entry.phone);
+      if (other === undefined || JSON.stringify(other) === JSON.stringify(entry)) continue;
+      if (options.refuses(environment, entry.phone) || took(environment, partition, batch, entry)) continue;
+      if (sends.count(environment, { partition, first, last }) >= PATIENCE_WITH_ONE) continue;
+      say(`order: ${key} goes to ${environment} before the wish of ${first}-${last} about the same phone`);
+    }
   };
 
   const onApplied: Judge["onApplied"] = (environment, key, entries, isWhole) => {
     const parsed = readKey(key);
     if (parsed === undefined) return;
     const { partition, first, last } = parsed;
-    const isExcused = options.isTight || regions.size > 1 || isRest(partition, first);
+    const isExcused = isTight || regions.size > 1 || isRest(partition, first);
     for (const entry of entries) {
       const id = `${environment}|${partition}|${entry.phone}`;
       const known = taken.get(id) ?? [];
@@ -128,15 +182,10 @@ export function createJudge(options: JudgeOptions): Judge {
     }
   };
 
-  /**
-   * Whether the environment was given this entry for these events. For what is left of a range it may have been given with
-   * what has expired, and for a stronger wish there.
-   */
+  /** Whether the environment was given this entry for these events. */
   const took = (environment: string, partition: number, { first, last }: ReadBatch, entry: Entry): boolean =>
-    (taken.get(`${environment}|${partition}|${entry.phone}`) ?? []).some((each) =>
-      isRest(partition, first)
-        ? each.last >= first && each.last <= last
-        : each.first >= first && each.last <= last && each.json === JSON.stringify(entry),
+    (taken.get(`${environment}|${partition}|${entry.phone}`) ?? []).some(
+      (each) => each.first >= first && each.last <= last && each.json === JSON.stringify(entry),
     );
 
   const tookAll = (environment: string, partition: number, batch: ReadBatch): boolean =>
@@ -170,7 +219,9 @@ export function createJudge(options: JudgeOptions): Judge {
         continue;
       }
       if (old.settled && !kept.settled) say(`8: ${old.first}-${old.last} isn't settled any more`);
-      if (old.digest !== kept.digest || options.isTight) continue;
+      if (old.first !== kept.first || old.digest !== kept.digest) continue;
+      // One that comes to a full ledger leaves no room for what the others have said.
+      if (isTight && environmentLists.size > 1) continue;
       const isForgotten = old.acknowledged.some((flag, index) => flag && !kept.acknowledged[index]);
       if (isForgotten) say(`3: an acknowledgement of ${old.first}-${old.last} is forgotten`);
     }
@@ -198,9 +249,10 @@ export function createJudge(options: JudgeOptions): Judge {
     const { process, partition, offset, metadata } = commit;
     if (metadata === null) return say(`1: a commit of ${partition} wipes the ledger`);
     if (!options.owns(process, partition)) say(`5: ${process} commits ${partition}, and doesn't own it`);
-    if (metadata.length > MAX_LEDGER_CHARS) say(`1: a ledger of ${metadata.length} characters`);
+    if (metadata.length > options.maxLedgerChars) say(`1: a ledger of ${metadata.length} characters`);
     if (before !== undefined && offset < before.offset) say(`2: the committed offset goes back to ${offset}`);
     const { environments } = options.settingOf(process);
+    environmentLists.add(environments.join());
     const after = ledgerOf({ offset, metadata }, environments);
     areSettled(partition, Math.max(0, before?.offset ?? 0), offset - 1, "the committed offset passes");
     keepsLedger(commit, ledgerOf(before, environments), after);
@@ -252,6 +304,43 @@ export function createJudge(options: JudgeOptions): Judge {
     }
   };
 
+  /** If a batch was taken whole, the ledger says so, or it is settled. */
+  const isRecorded = (process: number, { environment, key, body, response }: Answer): void => {
+    const parsed = readKey(key);
+    if (parsed === undefined || response.status !== 201) return;
+    const { partition, first, last } = parsed;
+    const { environments } = options.settingOf(process);
+    if (JSON.parse(response.body).entriesProcessed !== JSON.parse(body).length) return;
+    const batch = ledgerOf(options.commitOf(partition), environments).find(
+      (each) => each.first === first && each.last === last,
+    );
+    if (batch === undefined || batch.settled || batch.acknowledged[environments.indexOf(environment)]) return;
+    say(`drain: ${environment} has acknowledged ${key}, and the ledger doesn't say so at the end`);
+  };
+
+  const lackOf = (partition: number, log: Log, outage: string): string | undefined => {
+    const owner = options.ownerOf(partition);
+    if (owner === undefined) return `nobody owns ${partition}`;
+    const { environments, region, maxPendingEntries } = options.settingOf(owner);
+    const { offset = log.start } = options.commitOf(partition) ?? {};
+    const ledger = ledgerOf(options.commitOf(partition), environments);
+    let pending = 0;
+    for (const { first, last, digest, settled } of ledger) {
+      if (settled) continue;
+      const batch = rangeOf(partition, first, last, region);
+      if (batch.digest !== digest) return `${first}-${last} isn't cut again yet`;
+      pending += log.events(first, last).length;
+      for (const name of environments) {
+        const isThere = ({ entry }: ReadEntry) =>
+          options.refuses(name, entry.phone) || took(name, partition, batch, entry);
+        if (name !== outage && !batch.entries.every(isThere)) return `${name} lacks ${first}-${last}`;
+      }
+    }
+    const unread = log.events(Math.max(log.start, ledger.at(-1)?.last ?? offset - 1) + 1, log.end);
+    const isFull = isTight || pending >= maxPendingEntries * RESUME_SHARE;
+    return unread.length === 0 || isFull ? undefined : `${unread[0]?.offset} isn't read`;
+  };
+
   return {
     violations,
     say,
@@ -260,6 +349,18 @@ export function createJudge(options: JudgeOptions): Judge {
     onApplied,
     onStatus,
     isPublished,
+    onAnswer: (answer) => void answers.push(answer),
+    onDrained(process, epoch) {
+      for (const answer of answers) if (answer.epoch === epoch) isRecorded(process, answer);
+      answers = answers.filter((answer) => answer.epoch !== epoch);
+    },
+    lacks: (outage) => {
+      for (const [partition, log] of options.logs().entries()) {
+        const lack = lackOf(partition, log, outage);
+        if (lack !== undefined) return lack;
+      }
+      return undefined;
+    },
     atEnd() {
       options.logs().forEach((log, partition) => {
         const { offset = log.start, metadata = "" } = options.commitOf(partition) ?? {};

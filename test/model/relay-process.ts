@@ -8,6 +8,7 @@ import { messageOf, OptoutError } from "../../src/errors.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { createMetrics, type Metrics } from "../../src/observability/metrics.ts";
 import { createPhoneMask } from "../../src/observability/phone-mask.ts";
+import { drain } from "../../src/relay/drain.ts";
 import { createLease, type Lease } from "../../src/relay/lease.ts";
 import { createMember, type Member } from "../../src/relay/member.ts";
 import { createPublisher } from "../../src/relay/publisher.ts";
@@ -44,6 +45,15 @@ export interface RelayProcessOptions {
   isStopping(): boolean;
   onFatal(error: OptoutError): void;
   onDefect(message: string): void;
+  /** Of a ledger, at most. */
+  maxLedgerChars: number;
+}
+
+/** One start of the program, as the model sees it from inside. */
+export interface RelayProcess {
+  readonly member: Member;
+  /** As at SIGTERM: what is in flight is answered and committed. */
+  drain(): Promise<void>;
 }
 
 const SESSION_TIMEOUT_MS = 10_000;
@@ -112,7 +122,7 @@ function laneOf(environment: ComplianceEnvironment, options: RelayProcessOptions
 }
 
 /** Puts the parts of a relay together as `createRelay` does, but for sockets. */
-export function startRelay(options: RelayProcessOptions): Member {
+export function startRelay(options: RelayProcessOptions): RelayProcess {
   const { client, now } = options;
   const config = configOf(options.setting);
   const lease = options.lease(createLease(SESSION_TIMEOUT_MS, now));
@@ -134,6 +144,7 @@ export function startRelay(options: RelayProcessOptions): Member {
     onPublished() {},
   });
   const member = createMember({
+    maxLedgerChars: options.maxLedgerChars,
     ...{ config, kafka: client.kafka, admin: client.admin, clusterId: CLUSTER_ID, lanes },
     ...{ schemas: null, results, lease, metrics, logger, onFatal: options.onFatal },
   });
@@ -151,5 +162,5 @@ export function startRelay(options: RelayProcessOptions): Member {
       () => {},
     );
   }, MONITOR_MS);
-  return member;
+  return { member, drain: () => drain({ member, lanes, results, now }) };
 }

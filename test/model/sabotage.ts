@@ -1,10 +1,10 @@
 import type fc from "fast-check";
 import { PartitionAssigners } from "kafkajs";
-import { decodeLedger, encodeLedger } from "../../src/batching/ledger.ts";
+import { decodeLedger, encodeLedger, MAX_LEDGER_CHARS } from "../../src/batching/ledger.ts";
 import type { Committed } from "./broker.ts";
 import { readRange } from "./reading.ts";
 import type { Setting } from "./relay-process.ts";
-import { expiryPlan, type Plan, rereadPlan } from "./steps.ts";
+import { expiryPlan, fullPlan, type Plan, rereadPlan } from "./steps.ts";
 import type { Log } from "./topic.ts";
 import type { Sabotage } from "./world.ts";
 
@@ -161,6 +161,59 @@ export const SABOTAGES: readonly Sabotaged[] = [
             answer(outcome);
           }),
       }),
+    },
+  },
+  {
+    name: "a relay that doesn't know how much a ledger may hold",
+    hurts: /^1: a ledger of/,
+    seed: 1,
+    plans: fullPlan,
+    sabotage: { maxLedgerChars: () => MAX_LEDGER_CHARS },
+  },
+  {
+    name: "an environment that all others wait for",
+    hurts: /^7:/,
+    seed: 1,
+    sabotage: {
+      environments(actual) {
+        let last: Promise<unknown> = Promise.resolve();
+        return {
+          ...actual,
+          send(process, environment, request) {
+            const answered = last.then(() =>
+              actual.send(process, environment, { ...request, signal: new AbortController().signal }),
+            );
+            last = answered.catch(() => {});
+            return answered;
+          },
+        };
+      },
+    },
+  },
+  {
+    name: "wishes that don't wait for those before them",
+    hurts: /^order:/,
+    seed: 1,
+    sabotage: {
+      send: (actual) => (request) => {
+        const answer = actual(request);
+        if (request.headers["idempotency-key"] === undefined) return answer;
+        answer.catch(() => {});
+        const entries: unknown[] = JSON.parse(request.body.toString());
+        const body = JSON.stringify({ success: true, entriesProcessed: entries.length, duplicateCount: 0 });
+        return Promise.resolve({ status: 201, header: () => undefined, body });
+      },
+    },
+  },
+  {
+    name: "an end in order that commits nothing",
+    hurts: /^drain:/,
+    seed: 1,
+    sabotage: {
+      member: (actual) => {
+        actual.committer.flush = async () => {};
+        return actual;
+      },
     },
   },
   {

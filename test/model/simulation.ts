@@ -10,14 +10,13 @@ const MAX_ROUNDS = 3_000;
 const ROUND_MS = 100;
 const HAPPENING_MS = 0.5;
 
-const PHONES = 24;
 const DATES = ["2030-01-01T00:00:00Z", "2031-01-01T00:00:00Z"];
 
 const pick = <T>(list: readonly T[], random: () => number): T | undefined =>
   list[Math.floor(random() * list.length)];
 
-function wishFrom(random: () => number): Wish {
-  const digits = `20155501${String(Math.floor(random() * PHONES) + 10)}`;
+function wishFrom(random: () => number, phones: number): Wish {
+  const digits = `20155501${String(Math.floor(random() * phones) + 16)}`;
   const kind = random();
   if (kind < 0.1) return { kind: "invalid" };
   if (kind < 0.25) return { kind: "national", digits, phone: `+1${digits}` };
@@ -25,10 +24,10 @@ function wishFrom(random: () => number): Wish {
   return { kind: "phone", phone: `+1${digits}`, until };
 }
 
-function produce(log: Log | undefined, count: number, random: () => number): void {
+function produce(log: Log | undefined, count: number, random: () => number, phones: number): void {
   for (let left = count; left > 0; left--) {
     const gap = random() < 0.15 ? Math.floor(random() * 20) : 0;
-    log?.append(random() < 0.12 ? null : wishFrom(random), gap);
+    log?.append(random() < 0.12 ? null : wishFrom(random, phones), gap);
   }
 }
 
@@ -68,8 +67,25 @@ const isOver = ({ kafka }: World): boolean =>
     return log.lastEvent < 0 || (offset > log.lastEvent && metadata === "");
   });
 
+/** Time passes until nothing is lacking. */
+async function goOn(
+  world: World,
+  setting: Setting,
+  lack: () => string | undefined,
+  violation: (lack: string) => string,
+): Promise<void> {
+  const { judge } = world;
+  for (let round = 0; judge.violations.length === 0; round++) {
+    const lacking = lack();
+    if (lacking === undefined) return;
+    if (round > MAX_ROUNDS) return judge.say(violation(lacking));
+    if (world.processes().length === 0) await world.start(setting);
+    await pass(world, ROUND_MS);
+  }
+}
+
 /** All faults are mended, and everything must come to its end. */
-async function finish(world: World, setting: Setting): Promise<void> {
+async function finish(world: World, { setting, outage }: Plan): Promise<void> {
   for (const environment of world.environments.all.values()) environment.mode = "ok";
   for (const process of world.processes()) {
     process.state = "running";
@@ -77,18 +93,20 @@ async function finish(world: World, setting: Setting): Promise<void> {
     process.faults.results.length = 0;
     process.faults.fetches.length = 0;
   }
-  for (let round = 0; !isOver(world) && world.judge.violations.length === 0; round++) {
-    if (round > MAX_ROUNDS) {
-      world.judge.say("6: it doesn't come to its end");
-      return;
-    }
-    if (world.processes().length === 0) await world.start(setting);
-    await pass(world, ROUND_MS);
+  if (outage !== null) {
+    const { name, mode } = outage;
+    const environment = world.environments.all.get(name);
+    if (environment !== undefined) environment.mode = mode;
+    const lack = () => (isOver(world) ? undefined : world.judge.lacks(name));
+    await goOn(world, setting, lack, (left) => `7: ${left}, though only ${name} is out`);
+    if (environment !== undefined) environment.mode = "ok";
   }
+  const left = () => (isOver(world) ? undefined : "something is left");
+  await goOn(world, setting, left, () => "6: it doesn't come to its end");
   if (world.judge.violations.length === 0) world.judge.atEnd();
 }
 
-async function take(world: World, step: Step, setting: Setting): Promise<void> {
+async function take(world: World, step: Step, { setting, phones }: Plan): Promise<void> {
   const living = world.processes();
   const processOf = (index: number): Process | undefined => living[index % Math.max(1, living.length)];
   switch (step.kind) {
@@ -99,7 +117,7 @@ async function take(world: World, step: Step, setting: Setting): Promise<void> {
       else await pass(world, step.milliseconds);
       return;
     case "produce":
-      produce(world.kafka.logs[step.partition], step.count, randomFrom(step.seed));
+      produce(world.kafka.logs[step.partition], step.count, randomFrom(step.seed), phones);
       world.kafka.changed();
       return;
     case "start":
@@ -138,16 +156,18 @@ async function afflict(world: World, process: Process, step: Step & { process: n
     case "cut":
       return world.cut(process, step.arriving);
     case "stop":
-      if (process.state === "running") await world.stop(process);
+      if (process.state === "running" && !process.isStopping) await world.stop(process);
       return;
     case "suspend":
       process.state = "suspended";
+      process.isDisturbed = true;
       return;
     case "resume":
       process.state = "running";
       return;
     case "commit fails":
       process.faults.commits.push(step.error);
+      process.isDisturbed = true;
       return;
     case "results fail":
       process.faults.results.push(step.how);
@@ -169,10 +189,10 @@ export async function simulate(
   for (const step of plan.steps) {
     options.trace?.(JSON.stringify(step));
     if ("setting" in step) setting = step.setting;
-    await take(world, step, setting);
+    await take(world, step, { ...plan, setting });
     if (violations.length > 0) return violations;
   }
-  await finish(world, setting);
+  await finish(world, { ...plan, setting });
   for (const process of world.processes()) world.crash(process, 0);
   return violations;
 }

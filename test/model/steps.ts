@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { MAX_LEDGER_CHARS } from "../../src/batching/ledger.ts";
 import { MODES, type Mode } from "./environments.ts";
 import { ALL_ENVIRONMENTS, type Setting } from "./relay-process.ts";
 
@@ -29,6 +30,12 @@ export interface Plan {
   firstOffset: number;
   seed: number;
   setting: Setting;
+  /** Of a ledger, at most: few, so that it gets full. */
+  maxLedgerChars: number;
+  /** How many there are: few, so that wishes about the same one meet. */
+  phones: number;
+  /** An environment that isn't mended before the others have what they can have. */
+  outage: { name: string; mode: Mode } | null;
   steps: Step[];
 }
 
@@ -132,6 +139,24 @@ export const plan: fc.Arbitrary<Plan> = fc
     firstOffset: fc.constantFrom(0, 1_000),
     seed,
     setting,
+    maxLedgerChars: fc.oneof(
+      { weight: 3, arbitrary: fc.constant(MAX_LEDGER_CHARS) },
+      fc.integer({ min: 112, max: 200 }),
+    ),
+    phones: fc.constantFrom(4, 24, 24),
+    outage: fc.option(
+      fc.record({
+        name: fc.constantFrom(...ALL_ENVIRONMENTS.slice(0, 3)),
+        mode: fc.constantFrom(
+          "hang" as const,
+          "cut" as const,
+          "503" as const,
+          "429" as const,
+          "401" as const,
+        ),
+      }),
+      { freq: 2 },
+    ),
     without: fc.constantFrom("stable", "stable", "configured", "all"),
     steps: fc.array(step, { minLength: 5, maxLength: 60, size: "max" }),
   })
@@ -160,4 +185,19 @@ export const expiryPlan: fc.Arbitrary<Plan> = fc
     const expire: Step = { kind: "expire", partition: 0, share: 1 };
     const steps = [hang, write(wishes), begin, write(wishes + 1), expire, begin, ...base.steps];
     return { ...base, setting: { ...base.setting, environments: ["production", "us-west"] }, steps };
+  });
+
+/** A ledger that is full soon, since an environment doesn't acknowledge, while others refuse entries and take batches in pieces. */
+export const fullPlan: fc.Arbitrary<Plan> = fc
+  .record({ plan, seed, maxLedgerChars: fc.integer({ min: 112, max: 140 }) })
+  .map(({ plan: base, seed: wishes, maxLedgerChars }) => {
+    const steps = [hang, ...[0, 1, 2, 3, 4].map((more) => write(wishes + more)), begin, ...base.steps];
+    const all = ALL_ENVIRONMENTS.slice(0, 3);
+    const setting = { ...base.setting, environments: all, maxPendingEntries: 40 };
+    return {
+      ...base,
+      setting: { ...setting, maxEntries: Math.min(2, setting.maxEntries) },
+      maxLedgerChars,
+      steps,
+    };
   });

@@ -1,13 +1,15 @@
 import { AssignerProtocol } from "kafkajs";
+import { MAX_LEDGER_CHARS } from "../../src/batching/ledger.ts";
 import type { HttpSend } from "../../src/delivery/dialects/dialect.ts";
 import type { OptoutError } from "../../src/errors.ts";
+import { DRAIN_MS } from "../../src/relay/drain.ts";
 import type { Lease } from "../../src/relay/lease.ts";
 import type { Member } from "../../src/relay/member.ts";
 import { createBrokers, EVENTS, type Kafka } from "./broker.ts";
 import { type Client, connectionLost, createClient, type KafkaFaults, outOfRange } from "./client.ts";
 import { createEnvironments, type Environments } from "./environments.ts";
 import { createJudge, type Judge } from "./judge.ts";
-import { ALL_ENVIRONMENTS, type Setting, startRelay } from "./relay-process.ts";
+import { ALL_ENVIRONMENTS, type RelayProcess, type Setting, startRelay } from "./relay-process.ts";
 import { type Context, createTimers, randomFrom, within } from "./virtual-time.ts";
 import { createWire, type Happening, type Wire } from "./wire.ts";
 
@@ -18,6 +20,9 @@ export interface Sabotage {
   brokers?(actual: Kafka): Kafka;
   client?(actual: Client, setting: Setting, kafka: Kafka): Client;
   send?(actual: HttpSend): HttpSend;
+  environments?(actual: Environments): Environments;
+  member?(actual: Member): Member;
+  maxLedgerChars?(actual: number): number;
 }
 
 /** One start of the program. */
@@ -30,7 +35,9 @@ export interface Process {
   state: "running" | "suspended" | "dead";
   /** At shutdown nothing is sent any more. */
   isStopping: boolean;
-  member: Member | undefined;
+  relay: RelayProcess | undefined;
+  /** Since it began to stop, something happened that may keep it from committing. */
+  isDisturbed: boolean;
 }
 
 export interface WorldOptions {
@@ -38,7 +45,8 @@ export interface WorldOptions {
   firstOffset: number;
   /** Of delays and jitter in the code under test. */
   seed: number;
-  isTight?: boolean;
+  /** Of a ledger, at most. */
+  maxLedgerChars?: number;
   /** Told of all that happens, for people who look for the cause of a violation. */
   trace?(line: string): void;
   sabotage?: Sabotage;
@@ -66,8 +74,8 @@ export interface World {
   nextDue(): number;
 }
 
-/** As at shutdown: after so long a process ends, whether it could leave the group or not. */
-const DISCONNECT_MS = 5_000;
+/** As at shutdown: after so long a process ends, whether it could drain and leave the group or not. */
+const STOP_MS = 16_000;
 
 /** By environment: the phones that it refuses, by their last digit. */
 const REFUSED_DIGIT: Readonly<Record<string, string>> = { production: "7", "eu-central": "8", latam: "7" };
@@ -79,7 +87,7 @@ const partitionsOf = (assignment: Buffer): number[] =>
   AssignerProtocol.MemberAssignment.decode(assignment)?.assignment[EVENTS] ?? [];
 
 export function createWorld(options: WorldOptions): World {
-  const { sabotage = {} } = options;
+  const { sabotage = {}, maxLedgerChars = MAX_LEDGER_CHARS } = options;
   let now = 1_000;
   const random = randomFrom(options.seed);
   const processes: Process[] = [];
@@ -92,24 +100,23 @@ export function createWorld(options: WorldOptions): World {
       kafka.group
         .owners()
         .some((owner) => owner.process === process && partitionsOf(owner.assignment).includes(partition)),
+    ownerOf: (partition) =>
+      kafka.group.owners().find(({ assignment }) => partitionsOf(assignment).includes(partition))?.process,
     settingOf: (number) => {
       const process = processes[number];
       if (process === undefined) throw new Error(`there is no process ${number}`);
       return process.setting;
     },
     refuses,
-    isTight: options.isTight ?? false,
+    maxLedgerChars,
   });
 
   const kafka: Kafka = createBrokers({
     ...{ partitions: options.partitions, firstOffset: options.firstOffset },
     ...{ now: () => now, random, outOfRange, onCommit: judge.onCommit },
   });
-  const environments = createEnvironments({
-    names: ALL_ENVIRONMENTS,
-    refuses,
-    onApplied: judge.onApplied,
-  });
+  const actual = createEnvironments({ names: ALL_ENVIRONMENTS, refuses, onApplied: judge.onApplied });
+  const environments = sabotage.environments?.(actual) ?? actual;
 
   const clientOf = ({ number, wire, faults, setting }: Process) => {
     const client = createClient({
@@ -129,18 +136,26 @@ export function createWorld(options: WorldOptions): World {
     environments.orphan(process.number, () => left-- > 0);
   };
 
-  const relayOf = (process: Process): Member =>
-    startRelay({
+  const relayOf = (process: Process): RelayProcess => {
+    const { member, drain } = startRelay({
       setting: process.setting,
       client: clientOf(process),
       send(environment) {
         const send: HttpSend = (request) => {
           const key = request.headers["idempotency-key"];
-          if (key !== undefined) judge.onSend(process.number, environment, key, request.body.toString());
-          return environments.send(process.number, environment, request);
+          const sent = environments.send(process.number, environment, request);
+          if (key === undefined) return sent;
+          const body = request.body.toString();
+          judge.onSend(process.number, environment, key, body);
+          return sent.then((response) => {
+            const epoch = process.relay?.member.assignment.epoch;
+            judge.onAnswer({ process: process.number, environment, key, body, response, epoch });
+            return response;
+          });
         };
         return sabotage.send?.(send) ?? send;
       },
+      maxLedgerChars: sabotage.maxLedgerChars?.(maxLedgerChars) ?? maxLedgerChars,
       ...{ now: () => now, random, lease: sabotage.lease ?? ((actual) => actual) },
       isStopping: () => process.isStopping,
       onFatal(error: OptoutError) {
@@ -149,6 +164,19 @@ export function createWorld(options: WorldOptions): World {
       },
       onDefect: (message) => judge.say(`an answer couldn't be dealt with: ${message}`),
     });
+    return { member: sabotage.member?.(member) ?? member, drain };
+  };
+
+  const leave = async (process: Process, { member, drain }: RelayProcess): Promise<void> => {
+    const { epoch } = member.assignment;
+    const until = now + DRAIN_MS;
+    member.assignment.close();
+    await drain();
+    if (!process.isDisturbed && now < until && epoch === member.assignment.epoch) {
+      judge.onDrained(process.number, epoch);
+    }
+    await member.consumer.stop();
+  };
 
   return {
     get now() {
@@ -166,30 +194,33 @@ export function createWorld(options: WorldOptions): World {
           setting,
           wire: createWire(number),
           state: "running",
-          member: undefined,
+          relay: undefined,
           isStopping: false,
+          isDisturbed: false,
         },
         faults: { commits: [], results: [], fetches: [] },
         context: { now: () => now, random, timers: createTimers() },
       };
       processes.push(process);
       await within(process.context, () => {
-        process.member = relayOf(process);
+        process.relay = relayOf(process);
       });
     },
     crash: die,
-    async cut({ context, wire, state }, arriving) {
+    async cut(process, arriving) {
+      const { context, wire, state } = process;
+      process.isDisturbed = true;
       // Who is suspended finds out when it goes on; here that is the same as answers that were never read.
       if (state === "running") await within(context, () => wire.cut(connectionLost, arriving));
     },
     async stop(process) {
-      const { context, member } = process;
+      const { context, relay } = process;
       process.isStopping = true;
+      process.isDisturbed = process.faults.commits.length > 0;
       await within(context, () => {
         const end = () => die(process, 0);
-        member?.assignment.close();
-        member?.consumer.stop().then(end, end);
-        setTimeout(end, DISCONNECT_MS);
+        setTimeout(end, STOP_MS);
+        if (relay !== undefined) leave(process, relay).then(end, end);
       });
     },
     happenings: () => [

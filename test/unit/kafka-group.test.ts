@@ -54,7 +54,7 @@ describe("a member of the group, of a client with quirks", () => {
     });
     await world.start(SETTING);
     const [process] = world.processes() as [Process];
-    const phase = () => process.member?.assignment.phase;
+    const phase = () => process.relay?.member.assignment.phase;
     write(world);
     await until(world, () => world.kafka.commits.get(0)?.offset === 3);
     const end = () => {
