@@ -326,7 +326,9 @@ export function createJudge(options: JudgeOptions): Judge {
     const ledger = ledgerOf(options.commitOf(partition), environments);
     let pending = 0;
     for (const { first, last, digest, settled } of ledger) {
-      if (settled) continue;
+      if (settled || log.events(Math.max(first, log.start), last).length === 0) continue;
+      // A ledger of a time with a larger bound isn't read to its end.
+      if (pending >= maxPendingEntries * RESUME_SHARE) return undefined;
       const batch = rangeOf(partition, first, last, region);
       if (batch.digest !== digest) return `${first}-${last} isn't cut again yet`;
       pending += log.events(first, last).length;
