@@ -95,7 +95,17 @@ const entryOf = (decoded: Decoded & { ok: true }): Entry => {
     : { phone, type: "dncl", source };
 };
 
-const entryBytes = (entry: Entry): number => Buffer.byteLength(JSON.stringify(entry));
+/** An entry, and its part of the body: written once, since it is asked for its length before it may join. */
+interface WrittenEntry {
+  entry: Entry;
+  text: string;
+  bytes: number;
+}
+
+function written(entry: Entry): WrittenEntry {
+  const text = JSON.stringify(entry);
+  return { entry, text, bytes: Buffer.byteLength(text) };
+}
 
 export interface BatchBuilder {
   readonly events: number;
@@ -115,30 +125,36 @@ export interface BatchBuilder {
 /** Collects the events of one offset range; equal events in equal order always make an equal batch. */
 export function createBatchBuilder(scope: BatchScope): BatchBuilder {
   const events: BatchEvent[] = [];
-  const entries: Entry[] = [];
+  const entries: WrittenEntry[] = [];
   const entryOffsets: number[] = [];
   const indexOfPhone = new Map<string, number>();
-  let bytes = 2;
+  let bytes = "[]".length;
+  let latest: { decoded: Decoded; own: WrittenEntry } | undefined;
   let oldest = Number.POSITIVE_INFINITY;
 
-  const known = ({ phone }: Entry): Entry | undefined => entries[indexOfPhone.get(phone) ?? -1];
-
-  const growthBy = (entry: Entry): number => {
-    const current = known(entry);
-    if (current === undefined) return entryBytes(entry) + (entries.length === 0 ? 0 : ",".length);
-    return isStronger(entry, current) ? entryBytes(entry) - entryBytes(current) : 0;
+  /** `growth` and then `add` ask for the same. */
+  const writtenOf = (decoded: Decoded & { ok: true }): WrittenEntry => {
+    if (latest?.decoded !== decoded) latest = { decoded, own: written(entryOf(decoded)) };
+    return latest.own;
   };
 
-  const addEntry = (entry: Entry, offset: number): number => {
-    bytes += growthBy(entry);
-    const index = indexOfPhone.get(entry.phone);
+  const growthBy = (own: WrittenEntry): number => {
+    const current = entries[indexOfPhone.get(own.entry.phone) ?? -1];
+    if (current === undefined) return own.bytes + (entries.length === 0 ? 0 : ",".length);
+    return isStronger(own.entry, current.entry) ? own.bytes - current.bytes : 0;
+  };
+
+  const addEntry = (own: WrittenEntry, offset: number): number => {
+    bytes += growthBy(own);
+    const { phone } = own.entry;
+    const index = indexOfPhone.get(phone);
     if (index === undefined) {
-      indexOfPhone.set(entry.phone, entries.length);
+      indexOfPhone.set(phone, entries.length);
       entryOffsets.push(offset);
-      return entries.push(entry) - 1;
+      return entries.push(own) - 1;
     }
     const current = entries[index];
-    if (current !== undefined && isStronger(entry, current)) entries[index] = entry;
+    if (current !== undefined && isStronger(own.entry, current.entry)) entries[index] = own;
     return index;
   };
 
@@ -155,9 +171,9 @@ export function createBatchBuilder(scope: BatchScope): BatchBuilder {
     get first() {
       return events[0]?.record.offset;
     },
-    growth: (decoded) => (decoded.ok ? growthBy(entryOf(decoded)) : 0),
+    growth: (decoded) => (decoded.ok ? growthBy(writtenOf(decoded)) : 0),
     add(record, decoded) {
-      const entry = decoded.ok ? addEntry(entryOf(decoded), record.offset) : -1;
+      const entry = decoded.ok ? addEntry(writtenOf(decoded), record.offset) : -1;
       const event = { record, decoded, entry };
       events.push(event);
       if (entry >= 0) oldest = Math.min(oldest, askedAt(event));
@@ -167,14 +183,14 @@ export function createBatchBuilder(scope: BatchScope): BatchBuilder {
       const first = events[0]?.record.offset;
       const last = events.at(-1)?.record.offset;
       if (first === undefined || last === undefined) throw new RangeError("an empty batch can't be built");
-      const body = bodyOf(entries);
+      const body = Buffer.from(`[${entries.map(({ text }) => text).join(",")}]`);
       const key = idempotencyKey(scope, first, last, body);
       return {
         partition: scope.partition,
         first,
         last,
         events,
-        entries,
+        entries: entries.map(({ entry }) => entry),
         entryOffsets,
         body,
         key,

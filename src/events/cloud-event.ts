@@ -93,7 +93,10 @@ export function refusedType(type: unknown): Refusal | undefined {
     const detail = "the CloudEvent's type is given more than once, with different values";
     return { reason: "ambiguous_field", detail };
   }
-  const text = splitCamelCase(textOf(type)).toLowerCase();
+  const given = textOf(type);
+  // Nearly always: it is no CloudEvent.
+  if (given === "") return undefined;
+  const text = splitCamelCase(given).toLowerCase();
   const words = ` ${text.replace(/[^a-z]+/g, " ")} `;
   const last = (pattern: RegExp): number => [...words.matchAll(pattern)].at(-1)?.index ?? -1;
   if (last(OPT_IN) > last(ENDED)) return unwanted("an opt-in");

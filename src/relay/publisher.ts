@@ -18,8 +18,9 @@ export interface Publisher {
    * Resolves with true once all in-sync replicas have every message, with false when `signal` was aborted before; never
    * rejects. Messages may be published twice. One that the broker doesn't take in any form holds up only the call it came
    * with.
+   * @param write called once, when it is their turn: what waits for a slow broker needn't be held in memory.
    */
-  publish(messages: readonly OutgoingMessage[], signal: AbortSignal): Promise<boolean>;
+  publish(write: () => readonly OutgoingMessage[], signal: AbortSignal): Promise<boolean>;
 }
 
 export interface PublisherOptions {
@@ -33,7 +34,9 @@ export interface PublisherOptions {
 
 /** What one call of `publish` asked for. */
 interface Parcel {
-  messages: readonly OutgoingMessage[];
+  write(): readonly OutgoingMessage[];
+  /** Undefined until it is their turn. */
+  messages: readonly OutgoingMessage[] | undefined;
   signal: AbortSignal;
   resolve(published: boolean): void;
   /** How many of its messages are out; they go in order. */
@@ -86,6 +89,10 @@ function nextItems(parcels: readonly Parcel[]): Item[] {
   let bytes = 0;
   for (const parcel of parcels) {
     if (parcel.refusals > 0 && items.length > 0) break;
+    if (parcel.messages === undefined) {
+      parcel.messages = parcel.write();
+      if (isOut(parcel)) parcel.resolve(true);
+    }
     for (const outgoing of parcel.messages.slice(parcel.out, parcel.out + MAX_MESSAGES_PER_SEND)) {
       bytes += sizeOf(outgoing.message);
       const isFull = items.length === MAX_MESSAGES_PER_SEND || bytes > MAX_BYTES_PER_SEND;
@@ -97,7 +104,7 @@ function nextItems(parcels: readonly Parcel[]): Item[] {
   return items;
 }
 
-const isOut = ({ messages, out }: Parcel): boolean => out === messages.length;
+const isOut = ({ messages, out }: Parcel): boolean => out === messages?.length;
 
 export function createPublisher({ producer, brokers, onFailure, logger }: PublisherOptions): Publisher {
   let waiting: Parcel[] = [];
@@ -207,10 +214,9 @@ export function createPublisher({ producer, brokers, onFailure, logger }: Publis
   };
 
   return {
-    publish: (messages, signal) =>
+    publish: (write, signal) =>
       new Promise((resolve) => {
-        if (messages.length === 0) resolve(!signal.aborted);
-        else enqueue({ messages, signal, resolve, out: 0, refusals: 0, isAside: false });
+        enqueue({ write, messages: undefined, signal, resolve, out: 0, refusals: 0, isAside: false });
       }),
   };
 }

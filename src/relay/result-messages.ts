@@ -126,15 +126,14 @@ interface StatusContext {
 function statusOf(event: BatchEvent, { sealed, topic, verdictOf, completedAt }: StatusContext): StatusRecord {
   const { decoded, record, entry } = event;
   const { partition } = sealed.batch;
-  const common = {
-    statusId: `${topic}:${partition}:${record.offset}`,
-    origin: { topic, partition, offset: record.offset, timestamp: rfc3339(record.timestamp) },
-    completedAt,
-  };
+  const statusId = `${topic}:${partition}:${record.offset}`;
+  const origin = { topic, partition, offset: record.offset, timestamp: rfc3339(record.timestamp) };
   if (!decoded.ok) {
     const { reason, detail, eventId, source, occurredAt } = decoded;
     return {
-      ...common,
+      statusId,
+      origin,
+      completedAt,
       outcome: "rejected",
       eventId,
       phone: null,
@@ -149,7 +148,9 @@ function statusOf(event: BatchEvent, { sealed, topic, verdictOf, completedAt }: 
   const { environments, outcome, detail } = verdictOf(entry);
   const { eventId, phone, source, occurredAt } = decoded.event;
   return {
-    ...common,
+    statusId,
+    origin,
+    completedAt,
     outcome,
     eventId,
     phone,

@@ -58,8 +58,9 @@ export function createResultPublisher(options: ResultPublisherOptions): ResultPu
     }
   };
 
-  const log = ({ statuses }: BatchResults, trace: BatchSpan | undefined): void => {
+  const log = ({ statuses, rejections }: BatchResults, trace: BatchSpan | undefined): void => {
     const isDetailed = logger.isLevelEnabled("debug");
+    if (!isDetailed && rejections.size === 0) return;
     for (const { phone, outcome, reason, origin, environments } of statuses) {
       const isRefusal = phone !== null && reason !== null;
       if (!isRefusal && !isDetailed) continue;
@@ -88,13 +89,15 @@ export function createResultPublisher(options: ResultPublisherOptions): ResultPu
     },
     async publish(sealed, signal, trace) {
       const span = trace && startSendSpan(context.topics.status, trace.context, sealed.batch.events.length);
-      const results = resultsOf(sealed, recordedContext(span));
-      if (results === undefined) return never();
+      let results: BatchResults | undefined;
       publishing++;
-      const published = await publisher.publish(results.messages, signal);
+      const published = await publisher.publish(() => {
+        results = resultsOf(sealed, recordedContext(span));
+        return results?.messages ?? [];
+      }, signal);
       publishing--;
       span?.end();
-      if (!published) return never();
+      if (!published || results === undefined) return never();
       count(results, trace);
       log(results, trace);
       options.onPublished(sealed.batch, results);

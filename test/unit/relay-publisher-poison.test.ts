@@ -70,7 +70,7 @@ function publisherOver(t: TestContext, taken: (message: Message, topic: string) 
     kept,
     state,
     signal,
-    publish: (...messages: OutgoingMessage[]) => publisher.publish(messages, signal.signal),
+    publish: (...messages: OutgoingMessage[]) => publisher.publish(() => messages, signal.signal),
     keptKeys: (topic: string) =>
       kept.filter((each) => each.topic === topic).map(({ message }) => String(message.key)),
   };

@@ -56,9 +56,11 @@ describe("publishing results", () => {
     const hold: Answer = () => new Promise<void>((resolve) => (finish = resolve));
     const { publisher, signal, failures } = publisherOver(t, hold);
     let published: boolean | undefined;
-    const done = publisher.publish([message("status", "a")], signal.signal).then((value) => {
-      published = value;
-    });
+    const done = publisher
+      .publish(() => [message("status", "a")], signal.signal)
+      .then((value) => {
+        published = value;
+      });
     await nextTurn();
     assert.equal(published, undefined);
     finish();
@@ -70,9 +72,9 @@ describe("publishing results", () => {
   test("sends what waits meanwhile in one request, by topic and in order", async (t) => {
     const { publisher, sent, signal } = publisherOver(t, () => nextTurn(), ok);
     const results = await Promise.all([
-      publisher.publish([message("status", "a")], signal.signal),
-      publisher.publish([message("status", "b"), message("dead", "b")], signal.signal),
-      publisher.publish([message("status", "c"), message("status", "d")], signal.signal),
+      publisher.publish(() => [message("status", "a")], signal.signal),
+      publisher.publish(() => [message("status", "b"), message("dead", "b")], signal.signal),
+      publisher.publish(() => [message("status", "c"), message("status", "d")], signal.signal),
     ]);
     assert.deepEqual(results, [true, true, true]);
     assert.deepEqual(sent.map(keysOf), [["status: a"], ["status: b c d", "dead: b"]]);
@@ -80,20 +82,39 @@ describe("publishing results", () => {
 
   test("goes on after a pause, and takes nothing to publish for published", async (t) => {
     const { publisher, sent, signal } = publisherOver(t, ok);
-    assert.equal(await publisher.publish([message("status", "a")], signal.signal), true);
-    assert.equal(await publisher.publish([message("status", "b")], signal.signal), true);
+    assert.equal(await publisher.publish(() => [message("status", "a")], signal.signal), true);
+    assert.equal(await publisher.publish(() => [message("status", "b")], signal.signal), true);
     assert.deepEqual(sent.map(keysOf), [["status: a"], ["status: b"]]);
-    assert.equal(await publisher.publish([], signal.signal), true);
+    assert.equal(await publisher.publish(() => [], signal.signal), true);
   });
 
   test("tries again until it succeeds, all of it, and counts each failure", async (t) => {
     const { publisher, sent, failures, signal } = publisherOver(t, fail, fail, fail, ok);
     assert.equal(
-      await publisher.publish([message("status", "a"), message("dead", "a")], signal.signal),
+      await publisher.publish(() => [message("status", "a"), message("dead", "a")], signal.signal),
       true,
     );
     assert.equal(failures(), 3);
     assert.deepEqual(sent.map(keysOf), Array(4).fill(["status: a", "dead: a"]));
+  });
+
+  test("has what waits written when it is its turn, once", async (t) => {
+    let finish = () => {};
+    const hold: Answer = () => new Promise<void>((resolve) => (finish = resolve));
+    const { publisher, sent, signal } = publisherOver(t, hold, fail, ok);
+    const written: string[] = [];
+    const publish = (key: string) =>
+      publisher.publish(() => {
+        written.push(key);
+        return [message("status", key)];
+      }, signal.signal);
+    const both = [publish("a"), publish("b")];
+    await nextTurn();
+    assert.deepEqual(written, ["a"]);
+    finish();
+    assert.deepEqual(await Promise.all(both), [true, true]);
+    assert.deepEqual(written, ["a", "b"]);
+    assert.equal(sent.length, 3, "b failed once");
   });
 
   test("gives up what is void and publishes the rest", async (t) => {
@@ -104,9 +125,9 @@ describe("publishing results", () => {
     };
     const { publisher, sent, signal } = publisherOver(t, () => nextTurn(), abortThenFail, ok);
     const results = await Promise.all([
-      publisher.publish([message("status", "first")], signal.signal),
-      publisher.publish([message("status", "lost")], void1.signal),
-      publisher.publish([message("status", "kept")], signal.signal),
+      publisher.publish(() => [message("status", "first")], signal.signal),
+      publisher.publish(() => [message("status", "lost")], void1.signal),
+      publisher.publish(() => [message("status", "kept")], signal.signal),
     ]);
     assert.deepEqual(results, [true, false, true]);
     assert.deepEqual(sent.map(keysOf), [["status: first"], ["status: lost kept"], ["status: kept"]]);
@@ -114,7 +135,7 @@ describe("publishing results", () => {
 
   test("sends nothing for a partition that was void before", async (t) => {
     const { publisher, sent } = publisherOver(t, ok);
-    assert.equal(await publisher.publish([message("status", "a")], AbortSignal.abort()), false);
+    assert.equal(await publisher.publish(() => [message("status", "a")], AbortSignal.abort()), false);
     assert.deepEqual(sent, []);
   });
 
@@ -122,7 +143,7 @@ describe("publishing results", () => {
     test(`after ${type}, a record too large by itself goes without its value and says so; the others are whole`, async (t) => {
       const { publisher, sent, failures, signal } = publisherOver(t, bounded(10, type));
       const messages = [message("status", "a"), message("dead", "b", "x".repeat(11)), message("status", "c")];
-      assert.equal(await publisher.publish(messages, signal.signal), true);
+      assert.equal(await publisher.publish(() => messages, signal.signal), true);
       assert.equal(failures(), 0, "it is no failure to be retried");
       assert.deepEqual(sent.slice(1).map(keysOf), [
         ["status: a", "dead: b"],
@@ -144,7 +165,10 @@ describe("publishing results", () => {
       if (records.flatMap(({ messages }) => messages).length > 1) throw tooLarge("RECORD_LIST_TOO_LARGE");
     };
     const { publisher, sent, signal } = publisherOver(t, onlyOne);
-    assert.equal(await publisher.publish([message("dead", "a"), message("dead", "b")], signal.signal), true);
+    assert.equal(
+      await publisher.publish(() => [message("dead", "a"), message("dead", "b")], signal.signal),
+      true,
+    );
     const alone = sent.slice(1).map(([topic]) => topic?.messages[0]);
     assert.deepEqual(
       alone.map((each) => String(each?.value)),
@@ -162,7 +186,7 @@ describe("publishing results", () => {
       bounded(10),
     );
     const messages = [message("status", "a"), message("dead", "b", "x".repeat(11))];
-    assert.equal(await publisher.publish(messages, signal.signal), true);
+    assert.equal(await publisher.publish(() => messages, signal.signal), true);
     assert.equal(failures(), 1);
     assert.deepEqual(sent.map(keysOf), [
       ["status: a", "dead: b"],
@@ -183,7 +207,7 @@ describe("publishing results", () => {
       }
     };
     const { publisher, sent, signal } = publisherOver(t, wrapped);
-    assert.equal(await publisher.publish([message("dead", "b", "x".repeat(11))], signal.signal), true);
+    assert.equal(await publisher.publish(() => [message("dead", "b", "x".repeat(11))], signal.signal), true);
     assert.equal(sent.at(-1)?.[0]?.messages[0]?.value, null);
   });
 });
