@@ -92,10 +92,12 @@ declare module "kafkajs/src/consumer/offsetManager/index.js" {
   interface OffsetManager {
     cluster: {
       fetchTopicsOffset(
-        topics: { topic: string; partitions: { partition: number }[]; fromBeginning: boolean }[],
+        topics: { topic: string; partitions: { partition: number }[]; fromBeginning?: boolean }[],
       ): Promise<{ partitions: { offset: string }[] }[]>;
     };
     resolvedOffsets: Offsets;
+    /** By topic. */
+    topicConfigurations: Record<string, { fromBeginning: boolean }>;
     /** The live object. */
     committedOffsets(): Offsets;
     setDefaultOffset(of: { topic: string; partition: number }): Promise<void>;
