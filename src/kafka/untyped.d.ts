@@ -126,3 +126,29 @@ declare module "kafkajs/src/producer/index.js" {
   // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
   export default createProducer;
 }
+
+declare module "kafkajs/src/protocol/requests/produce/index.js" {
+  export interface ProduceArguments {
+    acks: number;
+    timeout: number;
+    /** 0 or absent: none. */
+    compression?: number;
+    topicData: {
+      topic: string;
+      partitions: { partition: number; messages: import("kafkajs").Message[] }[];
+    }[];
+    transactionalId?: string | null;
+    producerId?: unknown;
+  }
+  interface Encoded {
+    readonly buf: Buffer;
+    readonly buffer: Buffer;
+  }
+  interface Built {
+    request: { apiVersion: number; encode(): Promise<Encoded> };
+  }
+  /** Builds a request of a version. */
+  const produce: { protocol(of: { version: number }): (given: ProduceArguments) => Built };
+  // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
+  export default produce;
+}
