@@ -60,14 +60,16 @@ describe("the documentation", () => {
           const files = [...text.matchAll(/\$\{file:\/run\/secrets\/([^}]+)\}/g)];
           for (const [, name = ""] of files) writeFileSync(join(folder, name), "a-secret");
           const names = [...text.matchAll(/\$\{(\w+)\}/g)].map(([, name = ""]) => name);
-          const raw: unknown = parse(text.replaceAll("/run/secrets", folder));
+          const raw: Record<string, unknown> = parse(text.replaceAll("/run/secrets", folder));
           const auth = { clientId: "a", clientSecret: "b" };
           const smallest = {
             kafka: { brokers: ["localhost:9092"] },
             environments: [{ name: "production", baseUrl: "https://cxone.example.com", auth }],
           };
           const env = Object.fromEntries(names.map((name) => [name, "value"]));
-          parseConfig(Object.assign(smallest, raw), { env, origin: page });
+          // What names environments is whole, to be copied; the rest are parts.
+          const whole = "environments" in raw ? raw : { ...smallest, ...raw };
+          parseConfig(whole, { env, origin: page });
           seen++;
         }
       }
