@@ -9,6 +9,7 @@ import { readPackageFile } from "../../src/package-files.ts";
 import { docPages, fencesOf } from "../support/doc-steps.ts";
 
 const HOW_TO = docPages().filter((page) => /^docs\/(how-to\/|tutorial)/.test(page));
+const TYPED = [...HOW_TO, "docs/runbook.md", "docs/compliance.md"];
 
 /** As GitHub makes them of headings. */
 const anchorsOf = (page: string): string[] =>
@@ -80,8 +81,10 @@ describe("the documentation", () => {
   });
 
   test("says nothing to type that no test could run, but for other people's tools", () => {
-    for (const page of HOW_TO) {
+    for (const page of TYPED) {
       for (const { language, text } of fencesOf(page)) {
+        if (language === "sh")
+          assert.doesNotMatch(text, /^optout-relay/m, `${page}: not found after npm install`);
         assert.ok(["sh", "console", "text", "yaml", "ts"].includes(language), `${page}: ${language}`);
         if (language !== "console") continue;
         for (const line of text.split("\n").filter((each) => each !== "")) {
