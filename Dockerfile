@@ -14,6 +14,8 @@ RUN npm ci --omit=dev && npm cache clean --force
 COPY LICENSE ./
 COPY schemas ./schemas
 COPY --from=build /app/dist ./dist
+# So that `docker exec` and npx find it by its name.
+RUN chmod +x dist/cli.js && ln -s /app/dist/cli.js /usr/local/bin/optout-relay
 # The user "node" by its number: Kubernetes can't tell from a name that it isn't root.
 USER 1000:1000
 EXPOSE 9464 8080

@@ -11,6 +11,7 @@ import { VERSION } from "./version.ts";
 
 export { z } from "zod";
 export type { Entry } from "./batching/batch.ts";
+export type { Observation } from "./check/finding.ts";
 export type {
   Answer,
   Dialect,

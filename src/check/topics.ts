@@ -66,7 +66,7 @@ const NEEDED: Record<TopicRole, readonly Operation[]> = {
 };
 const USEFUL: Record<TopicRole, { operation: Operation; commands: string }> = {
   events: { operation: "WRITE", commands: "`gateway` and `redrive`" },
-  status: { operation: "READ", commands: "`trace` and `evidence`" },
+  status: { operation: "READ", commands: "`trace`, `evidence` and `redrive`" },
   deadLetter: { operation: "READ", commands: "`redrive`" },
 };
 

@@ -76,9 +76,9 @@ didn't say so or named a later time, until the last environment acknowledged.
 Null if not all did; "at_most" if a restart lost when, and the time it was
 final stands for it. Percentiles are exact (nearest rank).
 
-It only reads: READ on the status topic; and, to count what is not final, READ
-on the events topic and DESCRIBE on the consumer group. It reads from an hour
-before --from to the end of the topic, and holds 2,000,000 opt-outs at most.
+It only reads, and needs READ on the status topic; and, to count what is not
+final, DESCRIBE on the events topic and on the consumer group. It reads from an
+hour before --from to the end of the topic, and holds 2,000,000 opt-outs at most.
 csv and json come in the order of the topic; html by when received, and lists
 10,000 at most. The numbers, and the report's SHA-256, go to standard error.
 

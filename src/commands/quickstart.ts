@@ -38,11 +38,11 @@ All of it still runs. Try:
   curl ${relayUrl}/metrics
   curl ${relayUrl}/state
 
-  optout-relay trace "(212) 555-0123" --config ${configFile}
-  optout-relay ledger --config ${configFile}
-  optout-relay redrive --all --dry-run --config ${configFile}
+  npx optout-relay trace "(212) 555-0123" --config ${configFile}
+  npx optout-relay ledger --config ${configFile}
+  npx optout-relay redrive --all --dry-run --config ${configFile}
 
-(In a checkout: npx optout-relay …) The file is gone when this ends. Ctrl-C stops it.`;
+The file is gone when this ends. Ctrl-C stops it.`;
 
 const HELP = `
   optout-relay quickstart --exit

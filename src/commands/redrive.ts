@@ -73,6 +73,9 @@ second run. Headers tell where it comes from: optout.redriven.origin, .from, .at
 and .count. Its status has them too, and its dead letter if it is rejected again:
 that is a new dead letter, which a later run sends, so mend the cause first.
 
+It needs READ on the dead-letter and the status topic, READ and WRITE on the
+events topic, and DESCRIBE on the consumer group.
+
 --json prints {topic, dryRun, matching: {deadLetters, events}, alreadyRedriven,
 beyondLimit, incomplete, foreign, withoutValue, sent, refused, byReason: [{reason,
 environment, events}], events: [{statusId, origin, redriven, rejectedAt, refusals,

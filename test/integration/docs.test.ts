@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { commandEnv } from "../support/command-env.ts";
 import { docPages, missingOf, type Step, stepsOf } from "../support/doc-steps.ts";
@@ -17,6 +17,7 @@ describe("what the documentation says to type", () => {
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "optout-docs-"));
     await mkdir(join(folder, "secrets"));
+    await symlink(resolve("deploy"), join(folder, "deploy"));
     // As in a checkout, where `npx optout-relay` is the program that was built.
     await writeFile(join(folder, "npx"), `#!/bin/sh\nshift\nexec "${process.execPath}" "${CLI}" "$@"\n`, {
       mode: 0o755,
@@ -77,7 +78,7 @@ describe("what the documentation says to type", () => {
     assert.deepEqual(await quickstart.exit, { code: 0, signal: null });
   });
 
-  test("in every how-to, against a relay that has delivered, and rejected", async () => {
+  test("in every how-to, the runbook and the page on compliance, against a relay that has delivered, and rejected", async () => {
     await using scenario = await createScenario({ environments: ["production"] });
     scenario.simulator.setFaults("production", { rejectPhones: [phoneOf(1)] });
     await scenario.startRelay();
@@ -86,7 +87,7 @@ describe("what the documentation says to type", () => {
     await writeFile(join(folder, "relay.yaml"), "logging: {level: info}\n");
     await writeFile(join(folder, "secrets/cxone"), "old");
     const env = { ...commandEnv(scenario.config), NEW_SECRET: "new" };
-    const pages = docPages().filter((page) => page.startsWith("docs/how-to/"));
+    const pages = docPages().filter((page) => /^docs\/(how-to\/|runbook|compliance)/.test(page));
     const steps = pages.flatMap(stepsOf);
     assert.ok(steps.length > 10);
     // Several pages ask for the same; what it printed for one is as good for the next.

@@ -37,13 +37,26 @@ describe("the package, installed from its tarball in an empty folder", () => {
   });
 
   test("holds the program, its types and schemas, and no sources or tests", () => {
-    for (const path of ["dist/cli.js", "schemas/config.schema.json", "LICENSE", "README.md"]) {
+    for (const path of [
+      "dist/cli.js",
+      "schemas/config.schema.json",
+      "LICENSE",
+      "README.md",
+      "CHANGELOG.md",
+    ]) {
       assert.ok(installed.files.includes(path), path);
     }
     const others = installed.files.filter(
-      (path) => !/^(dist\/.+\.(js|d\.ts)|schemas\/.+|LICENSE|README\.md|package\.json)$/.test(path),
+      (path) =>
+        !/^(dist\/.+\.(js|d\.ts)|schemas\/.+|LICENSE|(README|CHANGELOG)\.md|package\.json)$/.test(path),
     );
     assert.deepEqual(others, []);
+  });
+
+  test("shows all of it at once: a Kafka that it starts, and opt-outs that arrive everywhere", async () => {
+    await using quickstart = start(["quickstart", "--exit", "--events", "30"]);
+    assert.equal(await finished(quickstart), 0, quickstart.stdout() + quickstart.stderr());
+    assert.match(quickstart.stdout(), /All 30 settled in/);
   });
 
   test("lints events", async () => {

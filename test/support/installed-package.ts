@@ -28,7 +28,7 @@ export async function installPackage(): Promise<InstalledPackage> {
   await mkdir(folder);
   const tsc = resolve("node_modules/.bin/tsc");
   await run(tsc, ["-p", "tsconfig.build.json", "--outDir", join(source, "dist")]);
-  for (const name of ["package.json", "README.md", "LICENSE", "schemas"]) {
+  for (const name of ["package.json", "README.md", "CHANGELOG.md", "LICENSE", "schemas"]) {
     await cp(resolve(name), join(source, name), { recursive: true });
   }
   const { stdout } = await run("npm", ["pack", "--json", "--ignore-scripts"], { cwd: source });
@@ -63,19 +63,43 @@ export async function compile(folder: string, file: string): Promise<void> {
   }
 }
 
-const API_FILES = ["index.d.ts", "delivery/dialects/dialect.d.ts", "errors.d.ts"];
+/** Of these files everything is a promise, or what is named. The configuration has a report of its own: its JSON Schema. */
+const API: Record<string, readonly string[] | "all"> = {
+  "index.d.ts": "all",
+  "delivery/dialects/dialect.d.ts": "all",
+  "config/environment-keys.d.ts": "all",
+  "batching/batch.d.ts": ["Entry"],
+  "check/finding.d.ts": ["Result", "Observation"],
+  "observability/server.d.ts": ["Health"],
+  "observability/logger.d.ts": ["Logger"],
+  "errors.d.ts": "all",
+};
+
+/** With their comments. */
+function declarationsOf(text: string, names: readonly string[]): string {
+  const all = text.split(/\n(?=\/\*\*|(?<!\*\/\n)export )/);
+  const found = names.map((name) => {
+    const pattern = new RegExp(`^export (?:type|interface) (?:\\{ )?${name}\\b`, "m");
+    const declaration = all.find((each) => pattern.test(each));
+    if (declaration === undefined) throw new Error(`${name} is declared elsewhere now`);
+    return declaration;
+  });
+  return found.join("\n");
+}
 
 /** The declarations that the package exports, for people to read, and to see when they change. */
 export async function apiPage(dist: string): Promise<string> {
   const parts = await Promise.all(
-    API_FILES.map(async (name) => {
-      const text = await readFile(join(dist, name), "utf8");
+    Object.entries(API).map(async ([name, promised]) => {
+      const whole = await readFile(join(dist, name), "utf8");
+      const text = promised === "all" ? whole : declarationsOf(whole, promised);
       return `## ${name}\n\n\`\`\`ts\n${text.trimEnd()}\n\`\`\`\n`;
     }),
   );
   return [
     "<!-- Made from the code: OPTOUT_TEST_UPDATE=1 npm test -- package -->\n\n# Library\n",
-    "What `optout-relay` exports, and the declarations that it is made of. How to use it: [embed](../how-to/embed.md).\n",
+    "What `optout-relay` exports, and the declarations that it is made of. How to use it: [embed](../how-to/embed.md).\n" +
+      "`ConfigInput` is the [configuration](configuration.md), whose own report is [its JSON Schema](../../schemas/config.schema.json).\n",
     ...parts,
   ].join("\n");
 }

@@ -1,4 +1,6 @@
-import { readdirSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { z } from "zod";
@@ -14,6 +16,23 @@ export const documentsOf = (path: string): unknown[] =>
     return document.toJS();
   });
 
+/** What kustomize makes of `example`, after files of it were replaced; undefined where there is no kubectl. */
+export function renderExample(replaced: Readonly<Record<string, string>>): unknown[] | undefined {
+  if (spawnSync("kubectl", ["version", "--client"]).status !== 0) return undefined;
+  const copy = mkdtempSync(join(tmpdir(), "optout-kustomize-"));
+  try {
+    cpSync(resolve(KUBERNETES), copy, { recursive: true });
+    for (const [name, text] of Object.entries(replaced)) writeFileSync(join(copy, "example", name), text);
+    const { stdout, stderr, status } = spawnSync("kubectl", ["kustomize", join(copy, "example")], {
+      encoding: "utf8",
+    });
+    if (status !== 0) throw new Error(stderr);
+    return parseAllDocuments(stdout).map((document): unknown => document.toJS());
+  } finally {
+    rmSync(copy, { recursive: true });
+  }
+}
+
 /** The YAML files of a folder of deploy/kubernetes. */
 export const filesOf = (folder: string): string[] =>
   readdirSync(resolve(KUBERNETES, folder))
@@ -27,7 +46,7 @@ const manifest = z.looseObject({
 
 /** Those of the base, by kind/name. */
 export const manifests: ReadonlyMap<string, z.output<typeof manifest>> = new Map(
-  ["relay.yaml", "gateway.yaml", "network-policies.yaml"]
+  ["relay.yaml", "gateway.yaml", "topics.yaml", "network-policies.yaml"]
     .flatMap((name) => documentsOf(join("base", name)))
     .map((document) => manifest.parse(document))
     .map((each) => [`${each.kind}/${each.metadata.name}`, each]),

@@ -153,7 +153,9 @@ export function commandsPage(commands: readonly Command[]): string {
   });
   return page(
     "Commands",
-    "What `optout-relay <command> --help` prints. Exit codes: 0 done, 1 failed (standard error says why), 2 wrong usage.",
+    "What `optout-relay <command> --help` prints. Exit codes: 0 done, 1 failed (standard error says why), 2 wrong usage. " +
+      "Ctrl-C ends `trace`, `ledger` and a quickstart that isn't done with 130 (SIGTERM: 143), `check`, `redrive` and `evidence` with 1; " +
+      "a relay, gateway or simulator that is stopped so has done its work: 0.",
     ...sections,
   );
 }

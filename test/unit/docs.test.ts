@@ -9,6 +9,7 @@ import { readPackageFile } from "../../src/package-files.ts";
 import { docPages, fencesOf } from "../support/doc-steps.ts";
 
 const HOW_TO = docPages().filter((page) => /^docs\/(how-to\/|tutorial)/.test(page));
+const TYPED = [...HOW_TO, "docs/runbook.md", "docs/compliance.md"];
 
 /** As GitHub makes them of headings. */
 const anchorsOf = (page: string): string[] =>
@@ -60,14 +61,16 @@ describe("the documentation", () => {
           const files = [...text.matchAll(/\$\{file:\/run\/secrets\/([^}]+)\}/g)];
           for (const [, name = ""] of files) writeFileSync(join(folder, name), "a-secret");
           const names = [...text.matchAll(/\$\{(\w+)\}/g)].map(([, name = ""]) => name);
-          const raw: unknown = parse(text.replaceAll("/run/secrets", folder));
+          const raw: Record<string, unknown> = parse(text.replaceAll("/run/secrets", folder));
           const auth = { clientId: "a", clientSecret: "b" };
           const smallest = {
             kafka: { brokers: ["localhost:9092"] },
             environments: [{ name: "production", baseUrl: "https://cxone.example.com", auth }],
           };
           const env = Object.fromEntries(names.map((name) => [name, "value"]));
-          parseConfig(Object.assign(smallest, raw), { env, origin: page });
+          // What names environments is whole, to be copied; the rest are parts.
+          const whole = "environments" in raw ? raw : { ...smallest, ...raw };
+          parseConfig(whole, { env, origin: page });
           seen++;
         }
       }
@@ -78,8 +81,10 @@ describe("the documentation", () => {
   });
 
   test("says nothing to type that no test could run, but for other people's tools", () => {
-    for (const page of HOW_TO) {
+    for (const page of TYPED) {
       for (const { language, text } of fencesOf(page)) {
+        if (language === "sh")
+          assert.doesNotMatch(text, /^optout-relay/m, `${page}: not found after npm install`);
         assert.ok(["sh", "console", "text", "yaml", "ts"].includes(language), `${page}: ${language}`);
         if (language !== "console") continue;
         for (const line of text.split("\n").filter((each) => each !== "")) {

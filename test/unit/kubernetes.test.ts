@@ -19,6 +19,7 @@ import {
   manifests,
   monitor,
   prometheusRule,
+  renderExample,
   scaledObject,
   workload,
 } from "../support/kubernetes.ts";
@@ -48,6 +49,17 @@ const matchLabels = z.union([
   z.record(z.string(), z.string()),
 ]);
 
+const configMap = z.object({
+  kind: z.literal("ConfigMap"),
+  metadata: z.object({ name: z.string() }),
+  data: z.record(z.string(), z.string()),
+});
+const volume = z.object({ configMap: z.object({ name: z.string() }).optional() });
+const mounting = z.object({
+  kind: z.literal("Deployment"),
+  spec: z.object({ template: z.object({ spec: z.object({ volumes: z.array(volume) }) }) }),
+});
+
 describe("the Kubernetes manifests", () => {
   test("are all named by a kustomization, and no other files are", () => {
     for (const folder of FOLDERS) {
@@ -71,21 +83,36 @@ describe("the Kubernetes manifests", () => {
     test(`give the ${name} a configuration that it accepts, with every secret in a file`, () => {
       const [container] = deployment.spec.template.spec.containers;
       assert.deepEqual(container.args, [name, "--config", `/etc/optout-relay/config/${config}`]);
-      const text = readPackageFile(`${KUBERNETES}/base/${config}`);
-      const files = [...text.matchAll(/\$\{file:([^}]+)\}/g)].map(([, file = ""]) => file);
-      assert.ok(files.length > 2 && files.every((file) => file.startsWith(`${SECRETS}/`)), String(files));
-      const folder = mkdtempSync(join(tmpdir(), "optout-kubernetes-"));
-      try {
-        for (const file of files) writeFileSync(file.replace(SECRETS, folder), "a-secret\n");
-        writeFileSync(join(folder, config), text.replaceAll(SECRETS, folder));
-        const loaded = loadConfig({ file: join(folder, config), env: {} });
-        const { host, port } = name === "relay" ? loaded.server : loaded.gateway;
-        assert.deepEqual({ host, port }, { host: "0.0.0.0", port: container.ports[0].containerPort });
-      } finally {
-        rmSync(folder, { recursive: true });
+      for (const folder of ["base", "example"]) {
+        const text = readPackageFile(`${KUBERNETES}/${folder}/${config}`);
+        const files = [...text.matchAll(/\$\{file:([^}]+)\}/g)].map(([, file = ""]) => file);
+        assert.ok(files.length > 2 && files.every((file) => file.startsWith(`${SECRETS}/`)), String(files));
+        const temporary = mkdtempSync(join(tmpdir(), "optout-kubernetes-"));
+        try {
+          for (const file of files) writeFileSync(file.replace(SECRETS, temporary), "a-secret\n");
+          writeFileSync(join(temporary, config), text.replaceAll(SECRETS, temporary));
+          const loaded = loadConfig({ file: join(temporary, config), env: {} });
+          const { host, port } = name === "relay" ? loaded.server : loaded.gateway;
+          assert.deepEqual({ host, port }, { host: "0.0.0.0", port: container.ports[0].containerPort });
+        } finally {
+          rmSync(temporary, { recursive: true });
+        }
       }
     });
   }
+
+  test("take a configuration from the overlay, in place of the base's", (context) => {
+    const files = { "relay.config.yaml": "mine: relay\n", "gateway.config.yaml": "mine: gateway\n" };
+    const rendered = renderExample(files);
+    if (rendered === undefined) return context.skip("kubectl is not here");
+    const found = rendered.flatMap((document) => configMap.safeParse(document).data ?? []);
+    assert.deepEqual(Object.assign({}, ...found.map(({ data }) => data)), files);
+    const mounted = rendered.flatMap((document) => mounting.safeParse(document).data ?? []);
+    const names = mounted.flatMap(({ spec }) =>
+      spec.template.spec.volumes.flatMap((each) => each.configMap?.name ?? []),
+    );
+    assert.deepEqual(names.sort(), found.map(({ metadata }) => metadata.name).sort());
+  });
 
   test("wait for longer than a process needs to end in order", () => {
     const graceOf = ({ spec }: typeof relay) => spec.template.spec.terminationGracePeriodSeconds * 1_000;
