@@ -172,7 +172,8 @@ what is measured. So ratios within a table mean something, absolute numbers litt
 All read the same topic and send to the same environments, one lean process that answers as the compliance API does and counts what
 it is given: a run is over when each environment has each event. The numbers are those of the tests, in E.164.
 
-- **Optout Relay**: the command as users run it, with its defaults, a ledger and a status published for every event. The others do neither.
+- **Optout Relay**: the command as users run it, a ledger and a status for every event; its defaults but for the batch, maxWait 250 ms and
+  a rate that isn't the limit. The others do neither.
 - **plain kafkajs loop**: consume, parse, libphonenumber-js, post to one environment after another, commit: what a team would write first.
 - **Parallel Consumer**: Confluent's, with its Vert.x client, unordered, 16 batches under way, to all environments at once; Google's
   libphonenumber; a heap of 512 MiB.

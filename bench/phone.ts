@@ -1,6 +1,7 @@
 /** What it takes to normalise a phone, the short way and the long one, on phones as they come, all different. */
 import { normalizeFully, normalizePhone } from "../src/phone/normalize.ts";
 import { phoneMix } from "../test/support/phone-mix.ts";
+import { median } from "./repeat.ts";
 import { type Measurement, say } from "./report.ts";
 
 const REPETITIONS = 3;
@@ -13,9 +14,6 @@ function microseconds(normalize: typeof normalizePhone, phones: ReturnType<typeo
   const { user, system } = process.cpuUsage(start);
   return (user + system) / phones.length;
 }
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 
 export function measurePhone(count: number): Measurement[] {
   say(`phone, ${count} phones`);

@@ -85,7 +85,7 @@ const scale: Scale = {
   repetitions: Number(values.repetitions),
   only: values.only.split(",").filter((name) => name !== ""),
 };
-const isWhole = scale.scale === 1 && scale.only.length === 0;
+const isWhole = scale.scale === 1 && scale.only.length === 0 && scale.repetitions >= 3;
 
 for (const contender of chosenOf(contenders, scale)) await contender.prepare?.();
 await using stack = await startLocalStack({

@@ -31,6 +31,8 @@ interface Result {
   failed: number;
   /** Lines that Node printed as warnings, in any process. */
   warnings: number;
+  /** What the tests ended with: 0, unless one failed or something that they need didn't start. */
+  exitCode: number | null;
   minutes: number;
 }
 
@@ -49,10 +51,9 @@ async function main(): Promise<number> {
     results.push(await runCell(cell));
     say(report(results));
   }
-  if (cells.length === CELLS.length) await writeFile(join(root, "docs", "compatibility.md"), page(results));
-  return results.every(({ failed, passed, warnings }) => failed === 0 && passed > 0 && warnings === 0)
-    ? 0
-    : 1;
+  const isWhole = cells.length === CELLS.length && results.every(({ exitCode }) => exitCode === 0);
+  if (isWhole) await writeFile(join(root, "docs", "compatibility.md"), page(results));
+  return results.every(({ exitCode, warnings }) => exitCode === 0 && warnings === 0) ? 0 : 1;
 }
 
 async function runCell(cell: Cell): Promise<Result> {
@@ -60,7 +61,7 @@ async function runCell(cell: Cell): Promise<Result> {
   const warnings = join(work, `warnings-${cell.node}-${cell.kafka}.log`);
   await rm(warnings, { force: true });
   const startedAt = performance.now();
-  const output = await run(node, [join(root, ".build", "test", "run.js")], {
+  const { output, exitCode } = await run(node, [join(root, ".build", "test", "run.js")], {
     env: {
       OPTOUT_TEST_KAFKA_VERSION: cell.kafka,
       // Of all processes, those that the tests start as well.
@@ -73,7 +74,7 @@ async function runCell(cell: Cell): Promise<Result> {
       (sum, [, count]) => sum + Number(count),
       0,
     );
-  const nodeVersion = (await run(node, ["--version"], { echo: false })).trim();
+  const nodeVersion = (await run(node, ["--version"], { echo: false })).output.trim();
   const warned = await readFile(warnings, "utf8").catch(() => "");
   if (warned !== "") say(`Warnings:\n${warned}`);
   return {
@@ -82,6 +83,7 @@ async function runCell(cell: Cell): Promise<Result> {
     passed: sumOf("pass"),
     failed: sumOf("fail"),
     warnings: warned.split("\n").filter(Boolean).length,
+    exitCode,
     minutes,
   };
 }
@@ -92,7 +94,7 @@ async function nodeOf(major: number): Promise<string> {
   const name = `node-${process.platform}-${process.arch}`;
   const folder = join(work, `node-${major}`);
   await mkdir(folder, { recursive: true });
-  await run("npm", [
+  const { exitCode } = await run("npm", [
     "install",
     "--prefix",
     folder,
@@ -102,15 +104,15 @@ async function nodeOf(major: number): Promise<string> {
     "--ignore-scripts",
     `${name}@${major}`,
   ]);
+  if (exitCode !== 0) throw new Error(`${name}@${major} can't be installed.`);
   return join(folder, "node_modules", name, "bin", "node");
 }
 
-/** What it printed; an exit code other than 0 is seen in the counts. */
 async function run(
   command: string,
   args: string[],
   { echo = true, env = {} }: { echo?: boolean; env?: Record<string, string> } = {},
-): Promise<string> {
+): Promise<{ output: string; exitCode: number | null }> {
   const path = `${dirname(command)}:${process.env.PATH ?? ""}`;
   const child = spawn(command, args, {
     stdio: ["ignore", "pipe", "inherit"],
@@ -122,11 +124,11 @@ async function run(
     if (echo) process.stdout.write(chunk);
   });
   try {
-    await once(child, "close");
+    const [exitCode] = await once(child, "close");
+    return { output: Buffer.concat(chunks).toString(), exitCode };
   } catch (error) {
     throw new Error(`${command} can't be run: ${messageOf(error)}`);
   }
-  return Buffer.concat(chunks).toString();
 }
 
 const HEADINGS = ["Node", "Kafka", "passed", "failed", "warnings"];

@@ -20,6 +20,7 @@ import { provideTools, toolsFor } from "./support/tools.ts";
  * process between two of its steps, or use all processors as it is. The others mostly wait, so two files share the time.
  */
 const ALONE: ReadonlySet<string> = new Set([
+  "chaos",
   "crash",
   "endurance",
   "gateway-load",

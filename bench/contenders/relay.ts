@@ -28,7 +28,7 @@ const configOf = (task: Task): ConfigInput => ({
   server: { port: 0 },
 });
 
-/** As users run it: the command, its defaults, a status published for every event. */
+/** As users run it: the command, a status published for every event. */
 export const relay: Contender = {
   name: "relay",
   title: "Optout Relay",

@@ -45,6 +45,12 @@ export interface LedgerBatch {
   splits?: (Split | undefined)[];
 }
 
+/** What is left of a range whose first records have expired: no body is known of it, so only a settled one is acknowledged. */
+export const restOf = ({ last, settled, acknowledged }: LedgerBatch, first: number): LedgerBatch => ({
+  ...{ first, last, settled, digest: UNKNOWN_DIGEST },
+  acknowledged: acknowledged.map(() => settled),
+});
+
 export type DecodedLedger = { ok: true; batches: LedgerBatch[] } | { ok: false; problem: string };
 
 export const environmentHash = (name: string): string =>

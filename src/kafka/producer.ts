@@ -3,6 +3,7 @@ import { type Kafka, type Message, Partitioners, type TopicMessages } from "kafk
 import { backoff } from "../delivery/retry.ts";
 import { OptoutError } from "../errors.ts";
 import { within } from "../within.ts";
+import { mendProducing } from "./produce-request.ts";
 
 export type { Message, TopicMessages } from "kafkajs";
 
@@ -35,6 +36,7 @@ export interface RecordProducer {
 // Uncompressed: for status records in batches of 50, gzip cost twice the CPU and half again the time. Who wants them small
 // on disk sets the topic's `compression.type`, and the broker does it.
 export function createRecordProducer(kafka: Kafka): RecordProducer {
+  mendProducing();
   const producer = kafka.producer({
     createPartitioner: Partitioners.DefaultPartitioner,
     allowAutoTopicCreation: false,

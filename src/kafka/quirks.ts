@@ -66,11 +66,11 @@ export function mendJoining(): void {
 /**
  * Where records have expired, kafkajs 2.2.4 commits the default offset for its group, and with that wipes the ledger: batches
  * that were acknowledged would go out anew under other keys, should the process end before its next commit. This has it begin
- * at the earliest record without a word to the group.
+ * at the default offset without a word to the group.
  */
 export function mendOutOfRange(): void {
   OffsetManager.prototype.setDefaultOffset = async function ({ topic, partition }) {
-    const asked = { topic, partitions: [{ partition }], fromBeginning: true };
+    const asked = { topic, partitions: [{ partition }], ...this.topicConfigurations[topic] };
     const [answer] = await this.cluster.fetchTopicsOffset([asked]);
     const offset = answer?.partitions[0]?.offset;
     if (offset !== undefined)

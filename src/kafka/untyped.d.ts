@@ -92,10 +92,12 @@ declare module "kafkajs/src/consumer/offsetManager/index.js" {
   interface OffsetManager {
     cluster: {
       fetchTopicsOffset(
-        topics: { topic: string; partitions: { partition: number }[]; fromBeginning: boolean }[],
+        topics: { topic: string; partitions: { partition: number }[]; fromBeginning?: boolean }[],
       ): Promise<{ partitions: { offset: string }[] }[]>;
     };
     resolvedOffsets: Offsets;
+    /** By topic. */
+    topicConfigurations: Record<string, { fromBeginning: boolean }>;
     /** The live object. */
     committedOffsets(): Offsets;
     setDefaultOffset(of: { topic: string; partition: number }): Promise<void>;
@@ -123,4 +125,30 @@ declare module "kafkajs/src/producer/index.js" {
   const createProducer: (options: ProducerConfig & { cluster: object; logger: object }) => Producer;
   // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
   export default createProducer;
+}
+
+declare module "kafkajs/src/protocol/requests/produce/index.js" {
+  export interface ProduceArguments {
+    acks: number;
+    timeout: number;
+    /** 0 or absent: none. */
+    compression?: number;
+    topicData: {
+      topic: string;
+      partitions: { partition: number; messages: import("kafkajs").Message[] }[];
+    }[];
+    transactionalId?: string | null;
+    producerId?: unknown;
+  }
+  interface Encoded {
+    readonly buf: Buffer;
+    readonly buffer: Buffer;
+  }
+  interface Built {
+    request: { apiVersion: number; encode(): Promise<Encoded> };
+  }
+  /** Builds a request of a version. */
+  const produce: { protocol(of: { version: number }): (given: ProduceArguments) => Built };
+  // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
+  export default produce;
 }

@@ -131,16 +131,19 @@ async function run(options: QuickstartOptions, cleanup: Cleanup): Promise<Quicks
   progress.line();
   const startedAt = performance.now();
   let sent = 0;
-  const fed = feed({
-    samples,
-    ...intake,
-    topic: config.topics.events,
-    toAvro: await avroOf(config, subjects),
-    onSent: (count) => {
-      sent = count;
-    },
-    signal,
-  });
+  const fed = explained(
+    feed({
+      samples,
+      ...intake,
+      topic: config.topics.events,
+      toAvro: await avroOf(config, subjects),
+      onSent: (count) => {
+        sent = count;
+      },
+      signal,
+    }),
+    config,
+  );
   await Promise.all([
     fed,
     settled({ relay, outcomes, total: samples.length, signal }, (count) =>
@@ -172,6 +175,14 @@ function addFaults(simulator: Simulator): void {
   simulator.setFaults("eu-central", { latencyMs: 60, jitterMs: 60, dropAfterApply: 0.15 });
 }
 
+async function explained<T>(work: Promise<T>, { kafka: { brokers } }: Config): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw explainKafkaError(error, { brokers });
+  }
+}
+
 type KafkaClient = ReturnType<typeof createKafka>;
 
 async function startIntake(
@@ -183,9 +194,7 @@ async function startIntake(
 ) {
   return progress.step("gateway", async (detail) => {
     const producer = createRecordProducer(kafka);
-    await producer.connect().catch((error: unknown) => {
-      throw explainKafkaError(error, { brokers: config.kafka.brokers });
-    });
+    await explained(producer.connect(), config);
     cleanup.add(() => producer.disconnect());
     const gateway = await createGateway({ config, producer, logger, checkKafka: async () => {} });
     cleanup.add(() => gateway.close());
@@ -217,7 +226,10 @@ async function watchOutcomes(config: Config, kafka: KafkaClient, cleanup: Cleanu
           logger: silentLogger(),
         });
   const outcomes = createOutcomes(schemas);
-  const follower = await followTopic(kafka, config.topics.status, (message) => outcomes.read(message));
+  const follower = await explained(
+    followTopic(kafka, config.topics.status, (message) => outcomes.read(message)),
+    config,
+  );
   cleanup.add(async () => {
     schemas?.close();
     await follower.stop();

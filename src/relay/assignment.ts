@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Admin } from "kafkajs";
-import { decodeLedger, type LedgerBatch, UNKNOWN_DIGEST } from "../batching/ledger.ts";
+import { decodeLedger, type LedgerBatch, restOf } from "../batching/ledger.ts";
 import { backoff } from "../delivery/retry.ts";
 import { messageOf } from "../errors.ts";
 import { type Commit, readCommitted } from "../kafka/committed.ts";
@@ -183,12 +183,10 @@ export function createAssignment(options: AssignmentOptions): Assignment {
     const ledger = decoded.ok ? decoded.batches : [];
     if (base >= low) return { base, ledger };
     lost(partition, base, low);
-    // What is left of a range is cut so again by whoever reads this ledger. Its acknowledgements can't be held against their
-    // bytes any more: were it read otherwise than before, nobody would have been sent it.
+    // What is left of a range is cut so again by whoever reads this ledger. Were it read otherwise than before, nobody would
+    // have been sent it.
     const left = ledger.filter(({ last }) => last >= low);
-    const cut = (entry: LedgerBatch) =>
-      entry.first >= low ? entry : { ...entry, first: low, digest: UNKNOWN_DIGEST };
-    return { base: low, ledger: left.map(cut) };
+    return { base: low, ledger: left.map((entry) => (entry.first >= low ? entry : restOf(entry, low))) };
   };
 
   const lost = (partition: number, from: number, to: number): void => {

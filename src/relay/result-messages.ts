@@ -121,13 +121,27 @@ interface StatusContext {
   verdictOf(entry: number): Verdict;
   /** RFC 3339. */
   completedAt: string;
+  timeOf(milliseconds: number): string;
 }
 
-function statusOf(event: BatchEvent, { sealed, topic, verdictOf, completedAt }: StatusContext): StatusRecord {
+/** `rfc3339`, which takes a while; neighbours often have the same time. */
+function createTimes(): (milliseconds: number) => string {
+  let last: number | undefined;
+  let text = "";
+  return (milliseconds) => {
+    if (milliseconds !== last) [last, text] = [milliseconds, rfc3339(milliseconds)];
+    return text;
+  };
+}
+
+function statusOf(
+  event: BatchEvent,
+  { sealed, topic, verdictOf, completedAt, timeOf }: StatusContext,
+): StatusRecord {
   const { decoded, record, entry } = event;
   const { partition } = sealed.batch;
   const statusId = `${topic}:${partition}:${record.offset}`;
-  const origin = { topic, partition, offset: record.offset, timestamp: rfc3339(record.timestamp) };
+  const origin = { topic, partition, offset: record.offset, timestamp: timeOf(record.timestamp) };
   if (!decoded.ok) {
     const { reason, detail, eventId, source, occurredAt } = decoded;
     return {
@@ -219,6 +233,7 @@ export function batchResults(
     topic: context.topics.events,
     verdictOf: createVerdicts(sealed, context.environments),
     completedAt: rfc3339(now),
+    timeOf: createTimes(),
   };
   for (const event of sealed.batch.events) {
     const status = statusOf(event, common);

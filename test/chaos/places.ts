@@ -102,14 +102,16 @@ function configOf(
   };
 }
 
+const FOR_WANT =
+  /^optout-relay: (Can't reach (Kafka|the schema registry) |Kafka at \S+ (didn't answer|closed)|A request to Kafka |No broker answered )/m;
+
 /** One that doesn't begin for want of a broker is started again; who was in the group has to wait for it. */
 function defectOf({ cli, isDismissed }: Actor, code: number | null): string | null {
   if (isDismissed) return null;
-  const text = `${cli.stdout()}${cli.stderr()}`;
-  const hasBegun = /"partitions taken over"|"in the group, without partitions"/.test(text);
-  const isForWant =
-    !hasBegun && /can't reach (Kafka|the schema registry)|no (broker )?answer|request to Kafka/i.test(text);
-  return isForWant ? null : `code ${code}: ${text.trim().split("\n").slice(-3).join(" | ").slice(0, 2_000)}`;
+  const hasBegun = /"partitions taken over"|"in the group, without partitions"/.test(cli.stdout());
+  if (!hasBegun && FOR_WANT.test(cli.stderr())) return null;
+  const said = `${cli.stdout()}${cli.stderr()}`.trim().split("\n").slice(-3).join(" | ");
+  return `code ${code}: ${said.slice(0, 2_000)}`;
 }
 
 export async function openPlaces(stage: Stage, folder: string): Promise<Places> {

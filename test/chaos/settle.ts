@@ -75,29 +75,21 @@ async function noTransactionIsOpen({ stage }: Play): Promise<void> {
 }
 
 /**
- * The committed offsets have to move all the time, but may take theirs: with sessions this short, a machine that is busy
- * enough has the group start over again and again.
+ * Something has to move all the time, but may take its time: with sessions this short, a machine that is busy enough has the
+ * group start over again and again.
  */
-async function allSettled({ stage }: Play): Promise<void> {
-  const { admin, topics, groupId } = stage;
-  const committedOffsets = async (): Promise<Map<number, number>> =>
-    new Map(
-      Array.from(await readCommitted(admin, { groupId, topic: topics.events }), ([partition, { offset }]) => [
-        partition,
-        Math.max(0, offset),
-      ]),
-    );
-  const sumOf = (offsets: Map<number, number>): number =>
-    [...offsets.values()].reduce((sum, each) => sum + each, 0);
-  const ends = await endOffsets(admin, topics.events);
-  for (let isDone = false, behind = -1; !isDone; ) {
+async function untilDone(
+  what: string,
+  look: () => Promise<{ isDone: boolean; moved: number }>,
+): Promise<void> {
+  for (let isDone = false, most = -1; !isDone; ) {
     await waitFor(
-      "the committed offsets to move on to the end",
+      what,
       async () => {
-        const offsets = await committedOffsets();
-        const hasMoved = sumOf(offsets) > behind;
-        behind = Math.max(behind, sumOf(offsets));
-        isDone = [...ends].every(([partition, end]) => end === 0 || (offsets.get(partition) ?? 0) >= end);
+        const seen = await look();
+        const hasMoved = seen.moved > most;
+        most = Math.max(most, seen.moved);
+        isDone = seen.isDone;
         return isDone || hasMoved;
       },
       HEALED_WITHIN_MS,
@@ -105,36 +97,53 @@ async function allSettled({ stage }: Play): Promise<void> {
   }
 }
 
+async function allSettled({ stage }: Play): Promise<void> {
+  const { admin, topics, groupId } = stage;
+  const ends = await endOffsets(admin, topics.events);
+  await untilDone("the committed offsets to move on to the end", async () => {
+    const committed = await readCommitted(admin, { groupId, topic: topics.events });
+    const offsetOf = (partition: number): number => Math.max(0, committed.get(partition)?.offset ?? 0);
+    return {
+      isDone: [...ends].every(([partition, end]) => end === 0 || offsetOf(partition) >= end),
+      moved: [...ends.keys()].reduce((sum, partition) => sum + offsetOf(partition), 0),
+    };
+  });
+}
+
 /** While one environment is out, each other one gets all that is pending, or what the bound lets the relay hold. */
 async function othersGoOn(play: Play, witness: string): Promise<void> {
   const { stage, places } = play;
   const events = await readEvents(play);
-  await waitFor(
-    `the others to go on while ${witness} is out`,
-    async () => {
-      const running = places.running();
-      const healthy = stage.schedule.environments.filter(
-        (name) => name !== witness && running.every(({ settings }) => settings.environments.includes(name)),
-      );
-      if (healthy.length === 0) return true;
-      const committed = await readCommitted(stage.admin, {
-        groupId: stage.groupId,
-        topic: stage.topics.events,
-      });
-      const full = await fullPartitions(play);
-      return [...events].every(([partition, all]) => {
-        const { offset = 0, metadata = null } = committed.get(partition) ?? {};
-        const ledger = decodeLedger(offset, metadata, []);
-        const sealed = ledger.ok ? (ledger.batches.at(-1)?.last ?? offset - 1) : offset - 1;
-        // A ledger of a time with a larger bound may reach further than what is held now.
-        const position = full.get(partition);
-        const to = position === undefined ? Number.POSITIVE_INFINITY : Math.min(sealed, position - 1);
-        const pending = all.filter((event) => event.offset >= offset && event.offset <= to);
-        return areListed(play, pending, healthy);
-      });
-    },
-    HEALED_WITHIN_MS,
-  );
+  const { simulator, schedule } = stage;
+  const listed = (): number =>
+    schedule.environments.reduce((sum, name) => sum + simulator.entries(name).length, 0);
+  await untilDone(`the others to go on while ${witness} is out`, async () => ({
+    moved: listed(),
+    isDone: await haveGoneOn(),
+  }));
+
+  async function haveGoneOn(): Promise<boolean> {
+    const running = places.running();
+    const healthy = stage.schedule.environments.filter(
+      (name) => name !== witness && running.every(({ settings }) => settings.environments.includes(name)),
+    );
+    if (healthy.length === 0) return true;
+    const committed = await readCommitted(stage.admin, {
+      groupId: stage.groupId,
+      topic: stage.topics.events,
+    });
+    const full = await fullPartitions(play);
+    return [...events].every(([partition, all]) => {
+      const { offset = 0, metadata = null } = committed.get(partition) ?? {};
+      const ledger = decodeLedger(offset, metadata, []);
+      const sealed = ledger.ok ? (ledger.batches.at(-1)?.last ?? offset - 1) : offset - 1;
+      // A ledger of a time with a larger bound may reach further than what is held now.
+      const position = full.get(partition);
+      const to = position === undefined ? Number.POSITIVE_INFINITY : Math.min(sealed, position - 1);
+      const pending = all.filter((event) => event.offset >= offset && event.offset <= to);
+      return areListed(play, pending, healthy);
+    });
+  }
 }
 
 /** Those that can take no more events, and the offset that each has read to. */

@@ -40,6 +40,8 @@ async function look({ runs, seed, sabotage }: Exploration): Promise<string | und
   const property = fc.asyncProperty(sabotaged?.plans ?? any, violates);
   const details = await fc.check(property, { numRuns: runs, seed, endOnFailure: sabotaged !== undefined });
   if (!details.failed) return undefined;
+  // What ends in an error of the model's own was not noticed by the judge.
+  if (kind === "") throw details.errorInstance;
   return `${details.errorInstance}\n${fc.defaultReportMessage(details)}`;
 }
 

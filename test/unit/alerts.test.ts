@@ -11,7 +11,7 @@ import { readPackageFile } from "../../src/package-files.ts";
 import { allSamples } from "../support/all-metrics.ts";
 
 const FOLDER = "deploy/prometheus";
-const TEST_FILES = ["freshness", "freshness-slowly", "environments", "rejections", "relay", "gateway"];
+const TEST_FILES = ["freshness", "slowly", "environments", "rejections", "relay", "gateway"];
 const CASES = ["firing", "not firing", "counter reset", "absent series"];
 
 const recording = z.strictObject({ record: z.string(), expr: z.string() });

@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Batch, createBatchBuilder, ledgerDigest } from "../../src/batching/batch.ts";
-import { type LedgerBatch, UNKNOWN_DIGEST } from "../../src/batching/ledger.ts";
+import {
+  decodeLedger,
+  encodeLedger,
+  type LedgerBatch,
+  restOf,
+  UNKNOWN_DIGEST,
+} from "../../src/batching/ledger.ts";
 import type { Split } from "../../src/batching/split.ts";
 import { answer, isAnswered, rebuiltBatch, sealedBatch, settle } from "../../src/relay/sealed-batch.ts";
 import { optOut, part, phoneOf, recordAt, rejected, SCOPE } from "./relay-partition-fixture.ts";
@@ -109,6 +115,22 @@ describe("a sealed batch", () => {
     const left = rebuiltBatch(batchOf(6, 7), entry({ first: 6, digest: UNKNOWN_DIGEST }));
     assert.equal(left.recorded, false);
     assert.deepEqual(left.outcomes, [undefined, undefined]);
+  });
+
+  test("whose records have expired in part is acknowledged by nobody after the next commit, either", () => {
+    const names = ["production", "us-west"];
+    const known = entry({ acknowledged: [true, false] });
+    const settled = entry({ first: 8, last: 9, settled: true, acknowledged: [true, true] });
+    const rests = [restOf(known, 6), restOf(settled, 9)];
+    const read = decodeLedger(6, encodeLedger(6, rests, names), names);
+    assert.ok(read.ok);
+    assert.deepEqual(
+      read.batches.map((each) => [each.first, each.last, each.settled, ...each.acknowledged]),
+      [
+        [6, 7, false, false, false],
+        [9, 9, true, true, true],
+      ],
+    );
   });
 
   test("holds no records once it is settled", () => {
