@@ -80,6 +80,17 @@ describe("the documentation", () => {
     assert.ok(seen >= 6);
   });
 
+  test("names every secret that is read again without a restart, and no other", () => {
+    const sources = ["src/relay/relay.ts", "src/commands/gateway.ts"].map(readPackageFile).join("\n");
+    const read = [...sources.matchAll(/rereadable\(config, \[([^\]]+)\]/g)].map(([, path = ""]) =>
+      path.replaceAll('"', "").replace(", index", "[]").replaceAll(", ", "."),
+    );
+    const told = [...readPackageFile("docs/how-to/secrets.md").matchAll(/^\| `([^`]+)` \|/gm)].map(
+      ([, key = ""]) => key,
+    );
+    assert.deepEqual(told.sort(), [...new Set(read)].sort());
+  });
+
   test("says nothing to type that no test could run, but for other people's tools", () => {
     for (const page of TYPED) {
       for (const { language, text } of fencesOf(page)) {
