@@ -9,29 +9,29 @@ import { performSchedule } from "../chaos/perform.ts";
 import { describeSchedule } from "../chaos/schedule.ts";
 import { openHouse } from "../chaos/stage.ts";
 
-/** Found by search: together they hold everything that a schedule may hold. `npm run chaos` plays any number of others. */
-const SEEDS = [2224, 1530, 5245];
-const schedules = SEEDS.map((seed) => generateSchedule(seed, SHORT));
+/** Found by search: it holds 23 of the 30 things that a schedule may hold. `npm run chaos` plays any number of others. */
+const SEED = 42301;
+const MANY = 200;
 
 describe("random schedules of crashes, outages and changes", () => {
-  test("hold every ingredient between the few of this test", () => {
-    const held = new Set(schedules.flatMap((schedule) => [...ingredientsOf(schedule)]));
+  test("hold every ingredient, of which one alone holds most", () => {
+    const seeds = Array.from({ length: MANY }, (_, seed) => seed);
+    const held = new Set(seeds.flatMap((seed) => [...ingredientsOf(generateSchedule(seed))]));
     assert.deepEqual(
       INGREDIENTS.filter((ingredient) => !held.has(ingredient)),
       [],
     );
+    const one = ingredientsOf(generateSchedule(SEED, SHORT));
+    assert.ok(one.size > INGREDIENTS.length * 0.7);
   });
 
   test("lose no opt-out and send none under another key", async (context) => {
     await using house = await openHouse();
     const failures = await mkdtemp(join(tmpdir(), "optout-chaos-failures-"));
-    for (const schedule of schedules) {
-      const { counts, seconds, violations } = await performSchedule(house, schedule, { failures });
-      context.diagnostic(
-        `seed ${schedule.seed}: ${counts.events} events, ${counts.requests} requests, ${seconds} s`,
-      );
-      assert.deepEqual(violations, [], `see ${failures}\n${describeSchedule(schedule)}`);
-      assert.ok(counts.events > 0 && counts.requests > 0, "something was delivered");
-    }
+    const schedule = generateSchedule(SEED, SHORT);
+    const { counts, seconds, violations } = await performSchedule(house, schedule, { failures });
+    context.diagnostic(`${counts.events} events, ${counts.requests} requests, ${seconds} s`);
+    assert.deepEqual(violations, [], `see ${failures}\n${describeSchedule(schedule)}`);
+    assert.ok(counts.events > 0 && counts.requests > 0, "something was delivered");
   });
 });

@@ -5,7 +5,7 @@ import { explore } from "../model/explore.ts";
 import { SABOTAGES } from "../model/sabotage.ts";
 
 const { OPTOUT_TEST_MODEL_RUNS, OPTOUT_TEST_MODEL_SEED } = process.env;
-const RUNS = Number(OPTOUT_TEST_MODEL_RUNS ?? 300);
+const RUNS = Number(OPTOUT_TEST_MODEL_RUNS ?? 200);
 /** The same plans each time, unless there are to be more of them. A failure says which seed it had. */
 const SEED = Number(
   OPTOUT_TEST_MODEL_SEED ?? (OPTOUT_TEST_MODEL_RUNS === undefined ? 20_260_301 : Date.now() % 2 ** 31),
