@@ -2,7 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { OptoutError } from "../errors.ts";
-import { tailOf } from "./log-tail.ts";
+import { causesIn, tailOf } from "./log-tail.ts";
 import { isFree } from "./ports.ts";
 import { type SupervisedProcess, supervise } from "./supervise.ts";
 
@@ -88,8 +88,10 @@ export function createService(options: ServiceOptions): Service {
 
   async function describe(what: string, logStart: number): Promise<OptoutError> {
     const log = (await readFile(logFile).catch(() => Buffer.alloc(0))).subarray(logStart).toString();
+    const causes = causesIn(log, 2);
     const message = [
-      `${what}. The end of its log${options.temporary ? "" : ` (${logFile})`}:`,
+      ...(causes.length > 0 ? [`${what}. It said:`, ...causes] : [`${what}.`]),
+      `The end of its log${options.temporary ? "" : ` (${logFile})`}:`,
       ...tailOf(log, 15),
     ].join("\n");
     return portTaken.test(log)

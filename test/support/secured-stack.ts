@@ -6,7 +6,7 @@ import type { Listener } from "../../src/local-stack/kafka-broker.ts";
 import type { LocalStack } from "../../src/local-stack/local-stack.ts";
 import { type Authority, type Certificate, createAuthority, keyStoreOf } from "./certificates.ts";
 import { startTestStack } from "./stack.ts";
-import { createTokenServer, type TokenServer } from "./token-server.ts";
+import { AUDIENCE, createTokenServer, ISSUER, type TokenServer } from "./token-server.ts";
 
 /** May log in by PLAIN and by SCRAM, and do everything that no ACL forbids. */
 export const RELAY = { username: "relay", password: "right-Horse-7291" };
@@ -49,6 +49,9 @@ const oauthSettings = (jwksUrl: string): Record<string, string> => ({
   "oauthbearer.sasl.server.callback.handler.class":
     "org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler",
   "sasl.oauthbearer.jwks.endpoint.url": jwksUrl,
+  // Kafka 4.4 doesn't start without these.
+  "sasl.oauthbearer.expected.issuer": ISSUER,
+  "sasl.oauthbearer.expected.audience": AUDIENCE,
   // The default of Kafka 4.1 takes tokens without looking at their signature.
   "sasl.oauthbearer.jwt.validator.class": "org.apache.kafka.common.security.oauthbearer.BrokerJwtValidator",
 });
@@ -115,7 +118,7 @@ export async function startSecuredStack(): Promise<SecuredStack> {
   const jwksFile = join(folder, "jwks.json");
   const tokenServer = await createTokenServer(jwksFile);
   const jwksUrl = pathToFileURL(jwksFile).href;
-  const stack = await startTestStack({
+  const starting = startTestStack({
     registry: false,
     listeners: await listenersFor(authority, jwksUrl),
     scramUsers: (["SCRAM-SHA-256", "SCRAM-SHA-512"] as const).map((mechanism) => ({
@@ -129,6 +132,11 @@ export async function startSecuredStack(): Promise<SecuredStack> {
       "super.users": "User:ANONYMOUS",
       "allow.everyone.if.no.acl.found": "true",
     },
+  });
+  // Else the tests would never end.
+  const stack = await starting.catch(async (error: unknown) => {
+    await tokenServer.close();
+    throw error;
   });
   return {
     stack,

@@ -15,6 +15,9 @@ export interface TokenServer {
   close(): Promise<void>;
 }
 
+/** Whom its tokens are for. */
+export const AUDIENCE = "kafka-cluster";
+export const ISSUER = "https://tokens.example.com";
 export const CLIENT = { id: "relay-at-kafka", secret: "token-Horse-4410" };
 
 const encode = (part: unknown): string => Buffer.from(JSON.stringify(part)).toString("base64url");
@@ -33,7 +36,8 @@ export async function createTokenServer(jwksFile: string): Promise<TokenServer> 
   const issued = new Map<string, number>();
   const issue = (sub: string): string => {
     const iat = Math.floor(Date.now() / 1_000);
-    const claims = { sub, iat, exp: iat + settings.lifetime, scope: "kafka", jti: randomUUID() };
+    const exp = iat + settings.lifetime;
+    const claims = { sub, iat, exp, iss: ISSUER, aud: AUDIENCE, scope: "kafka", jti: randomUUID() };
     const signed = `${encode({ alg: "RS256", kid, typ: "JWT" })}.${encode(claims)}`;
     issued.set(sub, (issued.get(sub) ?? 0) + 1);
     return `${signed}.${sign("RSA-SHA256", Buffer.from(signed), privateKey).toString("base64url")}`;
