@@ -10,6 +10,8 @@ const BEFORE_LENGTH_BYTES = 12;
 const MAGIC = 2;
 /** The first version that has record batches. */
 const MIN_VERSION = 3;
+/** Of a producer that isn't an idempotent one. */
+const NO_PRODUCER_ID = -1;
 /** Milliseconds, of about the year 37,000: differences of such times can still be doubled. */
 const MAX_TIME = 2 ** 50;
 
@@ -27,8 +29,8 @@ export function mendProducing(): void {
     if (of.version < MIN_VERSION) return build;
     return (given) => {
       const built = build(given);
-      const { compression = 0, transactionalId, producerId } = given;
-      const isPlain = compression === 0 && transactionalId == null && producerId === undefined;
+      const { compression = 0, transactionalId, producerId = NO_PRODUCER_ID } = given;
+      const isPlain = compression === 0 && transactionalId == null && producerId === NO_PRODUCER_ID;
       if (!isPlain) return built;
       const encode = async () => {
         const body = encodeProduce(given);

@@ -75,6 +75,14 @@ describe("a Produce request", () => {
     assert.equal(body?.readBigInt64BE(head + 19), 10_000n);
   });
 
+  test("takes the short way for the producers that the product has", async () => {
+    mendProducing();
+    const each = { ...own(-1, [{ value: "a", timestamp: String(NOW) }]), producerId: -1 };
+    const { buf, buffer } = await produce.protocol({ version: 7 })(each).request.encode();
+    assert.equal(buf.length, buffer.length, "kafkajs' own has room to spare");
+    assert.deepEqual(buffer, (await requestOf(each).encode()).buffer);
+  });
+
   test("is left to kafkajs if its times are too large, it is compressed, or of a transaction", async () => {
     const messages = [{ value: "a", timestamp: String(8.64e15) }];
     assert.equal(encodeProduce(own(-1, messages)), undefined);
