@@ -36,6 +36,15 @@ export function explainKafkaError(error: unknown, context: KafkaErrorContext): O
   return new OptoutError(code, message, { cause: error });
 }
 
+/** What this work rejects with is explained. */
+export async function explained<T>(work: Promise<T>, context: KafkaErrorContext): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw explainKafkaError(error, context);
+  }
+}
+
 interface Failure {
   type: string | undefined;
   /** Node's or OpenSSL's code, such as `ECONNREFUSED`. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Admin, ITopicConfig, ITopicMetadata, Kafka } from "kafkajs";
 import type { Config } from "../config/schema.ts";
 import { OptoutError } from "../errors.ts";
-import { explainKafkaError, kafkaErrorType } from "./errors.ts";
+import { explained, kafkaErrorType } from "./errors.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 const LEADER_TIMEOUT_MS = 15_000;
@@ -91,12 +91,8 @@ export async function requireTopics(
   config: TopicsOf,
   roles: readonly TopicRole[] = ["events", "status", "deadLetter"],
 ): Promise<Map<TopicRole, TopicDescription>> {
-  const described = await explained(config, () =>
-    describeTopics(
-      admin,
-      roles.map((role) => config.topics[role]),
-    ),
-  );
+  const names = roles.map((role) => config.topics[role]);
+  const described = await explained(describeTopics(admin, names), { brokers: config.kafka.brokers });
   const found = new Map<TopicRole, TopicDescription>();
   const missing: string[] = [];
   for (const role of roles) {
@@ -157,26 +153,15 @@ export async function withAdmin<T>(
   work: (admin: Admin) => Promise<T>,
 ): Promise<T> {
   const admin = kafka.admin();
-  return explained({ kafka: { brokers } }, async () => {
+  const use = async (): Promise<T> => {
     try {
       await admin.connect();
       return await work(admin);
     } finally {
       await admin.disconnect().catch(() => {});
     }
-  });
-}
-
-async function explained<T>(
-  { kafka: { brokers } }: { kafka: { brokers: readonly string[] } },
-  work: () => Promise<T>,
-  topic?: string,
-): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw explainKafkaError(error, { brokers, ...(topic !== undefined && { topic }) });
-  }
+  };
+  return explained(use(), { brokers });
 }
 
 const topicEntries = ({ topics }: TopicsOf): [TopicRole, string][] => [
@@ -214,18 +199,15 @@ function topicConfig(
 
 /** Whether it was this call that created it. */
 async function createTopic(admin: Admin, config: TopicsOf, topic: ITopicConfig): Promise<boolean> {
-  return explained(
-    config,
-    async () => {
-      try {
-        return await admin.createTopics({ topics: [topic], waitForLeaders: false });
-      } catch (error) {
-        if (kafkaErrorType(error) === "TOPIC_ALREADY_EXISTS") return false;
-        throw error;
-      }
-    },
-    topic.topic,
-  );
+  const create = async (): Promise<boolean> => {
+    try {
+      return await admin.createTopics({ topics: [topic], waitForLeaders: false });
+    } catch (error) {
+      if (kafkaErrorType(error) === "TOPIC_ALREADY_EXISTS") return false;
+      throw error;
+    }
+  };
+  return explained(create(), { brokers: config.kafka.brokers, topic: topic.topic });
 }
 
 /** New topics take a moment to be known to every broker and to have leaders. */

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type { Kafka } from "kafkajs";
 import type { Config } from "../config/schema.ts";
-import { explainKafkaError } from "../kafka/errors.ts";
+import { explained } from "../kafka/errors.ts";
 
 /** Resolves when a broker answers; rejects at once when `signal` aborts, and otherwise with an explained OptoutError. */
 export async function reachBrokers(
@@ -12,9 +12,7 @@ export async function reachBrokers(
   signal.throwIfAborted();
   const admin = kafka.admin();
   const answered = new AbortController();
-  const reached = admin.connect().catch((error: unknown) => {
-    throw explainKafkaError(error, { brokers });
-  });
+  const reached = explained(admin.connect(), { brokers });
   const aborted = once(signal, "abort", { signal: answered.signal }).then(() => signal.throwIfAborted());
   try {
     await Promise.race([reached, aborted]);

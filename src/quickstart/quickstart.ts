@@ -6,7 +6,7 @@ import { OptoutError } from "../errors.ts";
 import { createSchemaCache } from "../events/schema-cache.ts";
 import { createGateway } from "../gateway/gateway.ts";
 import { closeKafka, createKafka } from "../kafka/client.ts";
-import { explainKafkaError } from "../kafka/errors.ts";
+import { explained } from "../kafka/errors.ts";
 import { createRecordProducer } from "../kafka/producer.ts";
 import { followTopic } from "../kafka/topic-follower.ts";
 import { ensureTopics } from "../kafka/topics.ts";
@@ -142,7 +142,7 @@ async function run(options: QuickstartOptions, cleanup: Cleanup): Promise<Quicks
       },
       signal,
     }),
-    config,
+    config.kafka,
   );
   await Promise.all([
     fed,
@@ -175,14 +175,6 @@ function addFaults(simulator: Simulator): void {
   simulator.setFaults("eu-central", { latencyMs: 60, jitterMs: 60, dropAfterApply: 0.15 });
 }
 
-async function explained<T>(work: Promise<T>, { kafka: { brokers } }: Config): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    throw explainKafkaError(error, { brokers });
-  }
-}
-
 type KafkaClient = ReturnType<typeof createKafka>;
 
 async function startIntake(
@@ -194,7 +186,7 @@ async function startIntake(
 ) {
   return progress.step("gateway", async (detail) => {
     const producer = createRecordProducer(kafka);
-    await explained(producer.connect(), config);
+    await explained(producer.connect(), config.kafka);
     cleanup.add(() => producer.disconnect());
     const gateway = await createGateway({ config, producer, logger, checkKafka: async () => {} });
     cleanup.add(() => gateway.close());
@@ -228,7 +220,7 @@ async function watchOutcomes(config: Config, kafka: KafkaClient, cleanup: Cleanu
   const outcomes = createOutcomes(schemas);
   const follower = await explained(
     followTopic(kafka, config.topics.status, (message) => outcomes.read(message)),
-    config,
+    config.kafka,
   );
   cleanup.add(async () => {
     schemas?.close();

@@ -6,7 +6,7 @@ import { createEnvironment, type Environment } from "../delivery/environment.ts"
 import { messageOf, OptoutError } from "../errors.ts";
 import { createSchemaCache, type SchemaCache } from "../events/schema-cache.ts";
 import { closeKafka, createKafka } from "../kafka/client.ts";
-import { explainKafkaError } from "../kafka/errors.ts";
+import { explained } from "../kafka/errors.ts";
 import { createRecordProducer } from "../kafka/producer.ts";
 import { requireTopics } from "../kafka/topics.ts";
 import type { Logger } from "../observability/logger.ts";
@@ -160,16 +160,6 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
 
   metrics.watch(metricsSource(() => running?.assignment.slots ?? new Map(), environments));
 
-  /** Brokers may go away at any moment of the start. */
-  const explained = async <T>(work: Promise<T>): Promise<T> => {
-    try {
-      return await work;
-    } catch (error) {
-      const { brokers, groupId } = config.kafka;
-      throw explainKafkaError(error, { brokers, groupId, topic: topics.events });
-    }
-  };
-
   const connect = async (): Promise<string> => {
     await admin.connect();
     await requireTopics(admin, config);
@@ -210,7 +200,10 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
     failed,
     metrics,
     async start() {
-      const clusterId = await explained(connect());
+      // Brokers may go away at any moment of the start.
+      const { brokers, groupId } = config.kafka;
+      const asked = { brokers, groupId, topic: topics.events };
+      const clusterId = await explained(connect(), asked);
       await prepareEncoder();
       if (phase !== "starting") return;
       const lanes = environments.map(({ lane }) => lane);
@@ -219,7 +212,7 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
         onFatal: fail,
       });
       phase = "running";
-      await explained(running.consumer.run());
+      await explained(running.consumer.run(), asked);
       monitorTimer = setInterval(() => {
         monitor().catch((error) => logger.debug({ error: messageOf(error) }, "watermarks not read"));
       }, MONITOR_MS);

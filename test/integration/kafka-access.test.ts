@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import kafkajs, { type AclEntry } from "kafkajs";
+import type { AclEntry } from "kafkajs";
+import { Operation, Pattern, Permission, Resource } from "../support/acls.ts";
 import { replaceFile } from "../support/files.ts";
 import { runCli } from "../support/process.ts";
 import { createProxy } from "../support/proxy.ts";
@@ -17,13 +18,6 @@ import { BRIEF_SESSION_MS, LIMITED, type SecuredStack, startSecuredStack } from 
 import { releaseStack } from "../support/stack.ts";
 import { assertOnEveryList } from "../support/verify.ts";
 import { waitFor } from "../support/wait.ts";
-
-const {
-  AclResourceTypes: Resource,
-  AclOperationTypes: Operation,
-  AclPermissionTypes: Permission,
-  ResourcePatternTypes: Pattern,
-} = kafkajs;
 
 const TOKEN_LIFETIME_S = 8;
 

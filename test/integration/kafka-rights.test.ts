@@ -1,20 +1,16 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import kafkajs, { type AclEntry } from "kafkajs";
+import type { AclEntry } from "kafkajs";
 import { readPackageFile } from "../../src/package-files.ts";
+import { Operation, Pattern, Permission, Resource } from "../support/acls.ts";
 import { commandEnv } from "../support/command-env.ts";
+import { plainListener } from "../support/plain-login.ts";
 import { type CliProcess, finished, runCli } from "../support/process.ts";
 import { createScenario, optOut, phoneOf, type Scenario } from "../support/scenario.ts";
 import { postOptOut } from "../support/secured-access.ts";
 import { releaseStack, startTestStack } from "../support/stack.ts";
 import { waitFor } from "../support/wait.ts";
 
-const {
-  AclResourceTypes: Resource,
-  AclOperationTypes: Operation,
-  AclPermissionTypes: Permission,
-  ResourcePatternTypes: Pattern,
-} = kafkajs;
 type OperationName = "READ" | "WRITE" | "CREATE" | "DESCRIBE" | "DESCRIBE_CONFIGS";
 type Column = "events" | "status" | "dead-letter" | "group" | "cluster";
 interface Right {
@@ -56,18 +52,10 @@ describe("the rights that docs/how-to/kafka.md names, where nothing else is allo
   let scenario: Scenario;
   const users = [...rows.keys()];
   before(async () => {
-    const logins = users.map((name) => `user_${name}="${PASSWORD}"`).join(" ");
+    const logins = users.map((username) => ({ username, password: PASSWORD }));
     stack = await startTestStack({
       registry: false,
-      listeners: {
-        login: {
-          protocol: "SASL_PLAINTEXT",
-          settings: {
-            "sasl.enabled.mechanisms": "PLAIN",
-            "plain.sasl.jaas.config": `org.apache.kafka.common.security.plain.PlainLoginModule required ${logins};`,
-          },
-        },
-      },
+      listeners: { login: plainListener(...logins) },
       brokerConfig: {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:ANONYMOUS",

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { LocalStack } from "../../src/local-stack/local-stack.ts";
 import { createAuthority, keyStoreOf } from "./certificates.ts";
+import { plainListener } from "./plain-login.ts";
 import { startTestStack } from "./stack.ts";
 
 /** A broker of its own with a plain listener, one that wants a login, and one that wants TLS. */
@@ -26,13 +27,7 @@ export async function startGuardedStack(): Promise<GuardedStack> {
   const stack = await startTestStack({
     registry: false,
     listeners: {
-      login: {
-        protocol: "SASL_PLAINTEXT",
-        settings: {
-          "sasl.enabled.mechanisms": "PLAIN",
-          "plain.sasl.jaas.config": `org.apache.kafka.common.security.plain.PlainLoginModule required user_${LOGIN.username}="${LOGIN.password}";`,
-        },
-      },
+      login: plainListener(LOGIN),
       tls: {
         protocol: "SSL",
         settings: { "ssl.keystore.type": "PEM", "ssl.keystore.location": await keyStoreOf(certificate) },

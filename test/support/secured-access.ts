@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ConfigInput } from "../../src/config/schema.ts";
+import type { User } from "./plain-login.ts";
 import { type CliProcess, finished, runCli } from "./process.ts";
 import { RELAY, type SecuredStack } from "./secured-stack.ts";
 import { CLIENT } from "./token-server.ts";
@@ -25,11 +26,6 @@ export interface SecuredAccess {
   refusal(command: string, kafka: ConfigInput["kafka"], more?: Partial<ConfigInput>): Promise<string>;
   /** None of these showed a password, a key or a token. */
   assertKept(...processes: CliProcess[]): void;
-}
-
-export interface User {
-  username: string;
-  password: string;
 }
 
 /** Part of each secret of the tests. */

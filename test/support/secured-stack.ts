@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import type { Listener } from "../../src/local-stack/kafka-broker.ts";
 import type { LocalStack } from "../../src/local-stack/local-stack.ts";
 import { type Authority, type Certificate, createAuthority, keyStoreOf } from "./certificates.ts";
+import { plainLogin } from "./plain-login.ts";
 import { startTestStack } from "./stack.ts";
 import { AUDIENCE, createTokenServer, ISSUER, type TokenServer } from "./token-server.ts";
 
@@ -38,9 +39,6 @@ export interface SecuredStack {
 
 const HERE = "IP:127.0.0.1,DNS:localhost";
 
-const plainLogin = `org.apache.kafka.common.security.plain.PlainLoginModule required ${[RELAY, LIMITED]
-  .map(({ username, password }) => `user_${username}="${password}"`)
-  .join(" ")};`;
 const scramLogin = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
 const oauthLogin = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;";
 
@@ -88,7 +86,7 @@ async function listenersFor(authority: Authority, jwksUrl: string): Promise<Reco
       settings: {
         ...here,
         "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
-        "plain.sasl.jaas.config": plainLogin,
+        "plain.sasl.jaas.config": plainLogin(RELAY, LIMITED),
         "scram-sha-256.sasl.jaas.config": scramLogin,
         "scram-sha-512.sasl.jaas.config": scramLogin,
       },
@@ -101,7 +99,7 @@ async function listenersFor(authority: Authority, jwksUrl: string): Promise<Reco
       protocol: "SASL_PLAINTEXT",
       settings: {
         "sasl.enabled.mechanisms": "PLAIN,OAUTHBEARER",
-        "plain.sasl.jaas.config": plainLogin,
+        "plain.sasl.jaas.config": plainLogin(RELAY, LIMITED),
         ...oauthSettings(jwksUrl),
         ...briefly("plain", "oauthbearer"),
       },
