@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Kafka, type Message, Partitioners, type TopicMessages } from "kafkajs";
+import type { Kafka, Message, TopicMessages } from "kafkajs";
 import { backoff } from "../delivery/retry.ts";
 import { OptoutError } from "../errors.ts";
 import { within } from "../within.ts";
+import { createPartitioner } from "./partitioner.ts";
 import { mendProducing } from "./produce-request.ts";
 
 export type { Message, TopicMessages } from "kafkajs";
@@ -38,7 +39,7 @@ export interface RecordProducer {
 export function createRecordProducer(kafka: Kafka): RecordProducer {
   mendProducing();
   const producer = kafka.producer({
-    createPartitioner: Partitioners.DefaultPartitioner,
+    createPartitioner,
     allowAutoTopicCreation: false,
     idempotent: false,
     retry: { retries: 0 },

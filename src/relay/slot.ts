@@ -57,14 +57,20 @@ function copyOfHeader(value: unknown): unknown {
   return Buffer.isBuffer(value) ? Buffer.from(value) : value;
 }
 
+const NO_HEADERS: SourceRecord["headers"] = Object.freeze({});
+
+function copyOfHeaders(headers: KafkaMessage["headers"]): SourceRecord["headers"] {
+  const entries = Object.entries(headers ?? {});
+  if (entries.length === 0) return NO_HEADERS;
+  return Object.fromEntries(entries.map(([name, value]) => [name, copyOfHeader(value)]));
+}
+
 const sourceRecord = (message: KafkaMessage): SourceRecord => ({
   offset: Number(message.offset),
   timestamp: timestampOf(message),
   key: copyOf(message.key),
   value: copyOf(message.value),
-  headers: Object.fromEntries(
-    Object.entries(message.headers ?? {}).map(([name, value]) => [name, copyOfHeader(value)]),
-  ),
+  headers: copyOfHeaders(message.headers),
 });
 
 /** Whether it resolves, and does so in time. */
