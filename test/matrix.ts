@@ -1,6 +1,7 @@
 /**
  * `npm run test:matrix`: the tests over every Kafka and Node version that is supported, each with one version of the other.
- * Takes most of an hour, and writes `docs/compatibility.md`. Arguments are parts of cells' names, such as "Node 24".
+ * Takes most of an hour. Arguments are parts of cells' names, such as "Node 24". Once every pair has passed at this commit,
+ * in one run or in several, it writes `docs/compatibility.md`.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -29,6 +30,8 @@ const OF_THE_TESTS = /The MockTimers API is an experimental feature|^\(Use `node
 
 interface Result {
   cell: Cell;
+  /** Of the sources that were tested. */
+  commit: string;
   nodeVersion: string;
   passed: number;
   failed: number;
@@ -40,7 +43,7 @@ interface Result {
 }
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const work = join(root, ".build", "matrix");
+const work = join(root, ".matrix");
 const filters = process.argv.slice(2);
 const nameOf = ({ node, kafka }: Cell): string => `Node ${node}, Kafka ${kafka}`;
 
@@ -51,16 +54,37 @@ async function main(): Promise<number> {
   const results: Result[] = [];
   for (const cell of cells) {
     say(`\n== ${nameOf(cell)}`);
-    results.push(await runCell(cell));
+    const result = await runCell(cell);
+    await writeFile(fileOf(cell), JSON.stringify(result));
+    results.push(result);
     say(report(results));
   }
-  const isWhole = cells.length === CELLS.length && results.every(({ exitCode }) => exitCode === 0);
-  if (isWhole) await writeFile(join(root, "docs", "compatibility.md"), page(results));
-  return results.every(({ exitCode, warnings }) => exitCode === 0 && warnings === 0) ? 0 : 1;
+  const commit = await sources();
+  const known = (await Promise.all(CELLS.map(readResult))).filter((result) => result !== undefined);
+  const passed = known.filter((result) => isPassed(result) && result.commit === commit);
+  if (passed.length === CELLS.length) await writeFile(join(root, "docs", "compatibility.md"), page(passed));
+  return results.every(isPassed) ? 0 : 1;
+}
+
+const isPassed = ({ exitCode, warnings }: Result): boolean => exitCode === 0 && warnings === 0;
+
+const fileOf = ({ node, kafka }: Cell): string => join(work, `result-${node}-${kafka}.json`);
+
+async function readResult(cell: Cell): Promise<Result | undefined> {
+  const text = await readFile(fileOf(cell), "utf8").catch(() => undefined);
+  return text === undefined ? undefined : JSON.parse(text);
+}
+
+/** The commit; with changes that aren't committed it is none, and nothing else is the same as that. */
+async function sources(): Promise<string> {
+  const { output } = await run("git", ["describe", "--always", "--dirty", "--abbrev=40"], { echo: false });
+  const commit = output.trim();
+  return commit.endsWith("-dirty") ? `${commit} ${Date.now()}` : commit;
 }
 
 async function runCell(cell: Cell): Promise<Result> {
   const node = await nodeOf(cell.node);
+  const commit = await sources();
   const warnings = join(work, `warnings-${cell.node}-${cell.kafka}.log`);
   await rm(warnings, { force: true });
   const startedAt = performance.now();
@@ -83,6 +107,7 @@ async function runCell(cell: Cell): Promise<Result> {
   if (warned.length > 0) say(`Warnings:\n${warned.join("\n")}`);
   return {
     cell,
+    commit,
     nodeVersion,
     passed: sumOf("pass"),
     failed: sumOf("fail"),
