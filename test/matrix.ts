@@ -178,7 +178,7 @@ const report = (results: readonly Result[]): string =>
 const page = (results: readonly Result[]): string => `# Versions it was tested with
 
 Written by \`npm run test:matrix\`, which runs the unit and integration tests over each of these pairs, and fails on a failed test or on
-any warning that Node prints.
+any warning that Node prints. This is of the commit ${results[0]?.commit.slice(0, 7)}.
 
 | ${HEADINGS.join(" | ")} |
 | ${HEADINGS.map(() => "---").join(" | ")} |
