@@ -26,9 +26,7 @@ export async function measureLatency(bench: Bench, scale: Scale): Promise<Latenc
   for (const maxWaitMs of WAITS_MS) {
     say(`latency: ${PER_SECOND} events/s, maxWait ${maxWaitMs} ms`);
     // Others don't wait for a batch to fill, so they are measured once.
-    const chosen = chosenOf(contenders, scale).filter(
-      ({ name }) => name === "relay" || maxWaitMs === WAITS_MS[0],
-    );
+    const chosen = chosenOf(contenders, scale).filter(({ waits }) => waits || maxWaitMs === WAITS_MS[0]);
     const figures: Latency["figures"] = {};
     for (const contender of chosen) {
       const runs: number[][] = [];

@@ -24,6 +24,8 @@ export interface RunOptions {
   environments?: number;
   /** Of every environment's answers. */
   latencyMs?: number;
+  /** That share the partitions. */
+  processes?: number;
 }
 
 /** What came of a run. */
@@ -41,19 +43,22 @@ export interface Figures {
 const ENVIRONMENTS = 3;
 const MAX_WAIT_MS = 250;
 export const SESSION_TIMEOUT_MS = 10_000;
+/** More don't make anything faster on a machine whose cores are shared with Kafka and the environments. */
+const MOST_CONSUMERS = 6;
 const RUN_WITHIN_MS = 15 * 60_000;
 const SETTLED_WITHIN_MS = 2 * 60_000;
 const POLL_MS = 50;
 
 export function taskOf(
   bench: Bench,
-  { topic, events, batch, environments = ENVIRONMENTS }: RunOptions,
+  { topic, events, partitions, batch, environments = ENVIRONMENTS, processes = 1 }: RunOptions,
 ): Task {
   const id = randomUUID().slice(0, 8);
   return {
     ...{ brokers: bench.brokers, topic, events, batch },
     ...{ groupId: `bench-${id}`, clientId: `bench-${id}` },
     ...{ sessionTimeoutMs: SESSION_TIMEOUT_MS, maxWaitMs: MAX_WAIT_MS },
+    consumers: Math.ceil(Math.min(partitions, MOST_CONSUMERS) / processes),
     environments: Array.from({ length: environments }, (_, index) => bench.sink.baseUrl(index)),
   };
 }

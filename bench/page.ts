@@ -62,7 +62,9 @@ type Setting = NonNullable<Results["throughput"]>["measured"][number];
 function latency(result: NonNullable<Results["latency"]>): string {
   const rows = result.measured.flatMap(({ maxWaitMs, figures }) =>
     Object.entries(figures).map(([name, { p50, p99, max }]) => [
-      name === "relay" ? `${titleOf(name)}, maxWait ${maxWaitMs} ms` : titleOf(name),
+      ALL.find((each) => each.name === name)?.waits
+        ? `${titleOf(name)}, maxWait ${maxWaitMs} ms`
+        : titleOf(name),
       ...[p50, p99, max].map((value) => Math.round(value).toString()),
     ]),
   );

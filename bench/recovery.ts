@@ -39,7 +39,7 @@ async function recoveryOf(bench: Bench, contender: Contender): Promise<number> {
   const events = PER_SECOND * (BEFORE_SECONDS + AFTER_SECONDS);
   const topic = `bench-${randomUUID().slice(0, 8)}`;
   await fillTopic(bench.kafka, topic, 0, PARTITIONS);
-  const task = taskOf(bench, { topic, events, partitions: PARTITIONS, batch: BATCH });
+  const task = taskOf(bench, { topic, events, partitions: PARTITIONS, batch: BATCH, processes: 2 });
   await bench.sink.begin({ events, environments: task.environments.length, latencyMs: 0 });
   const seconds = await withOutputs(bench, contender, task, PARTITIONS, async () => {
     const done = bench.sink.done(bench.signal);

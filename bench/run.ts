@@ -90,8 +90,12 @@ const isWhole = scale.scale === 1 && scale.only.length === 0 && scale.repetition
 for (const contender of chosenOf(contenders, scale)) await contender.prepare?.();
 await using stack = await startLocalStack({
   registry: false,
-  // Each run's topics go after it, and so does their disk.
-  brokerConfig: { "log.segment.delete.delay.ms": "1000" },
+  brokerConfig: {
+    // Each run's topics go after it, and so does their disk.
+    "log.segment.delete.delay.ms": "1000",
+    // So that a process with several consumers gets its partitions once, as with Kafka's default of 3 s.
+    "group.initial.rebalance.delay.ms": "500",
+  },
   onProgress: say,
   signal: stopping.signal,
 });
