@@ -1,7 +1,7 @@
 /** How much later than the environments could have it each opt-out is there, at 100 events a second. */
 import { randomUUID } from "node:crypto";
 import { contenders } from "./contenders/index.ts";
-import { assigned, type Bench, taskOf, withOutputs } from "./measure.ts";
+import { assigned, type Bench, signalOfRun, taskOf, withOutputs } from "./measure.ts";
 import { median, quantile } from "./repeat.ts";
 import { say } from "./report.ts";
 import { chosenOf, type Scale } from "./throughput.ts";
@@ -52,7 +52,7 @@ async function latenciesOf(
   const task = { ...taskOf(bench, { topic, events, partitions: PARTITIONS, batch: BATCH }), maxWaitMs };
   await bench.sink.begin({ events, environments: task.environments.length, latencyMs: 0 });
   const latencies = await withOutputs(bench, contender, task, PARTITIONS, async () => {
-    const done = bench.sink.done(bench.signal);
+    const done = bench.sink.done(signalOfRun(bench));
     await using child = await contender.start(task);
     await assigned(contender, child);
     await using producer = await createEventProducer(bench.kafka, topic, PARTITIONS);

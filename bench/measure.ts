@@ -45,7 +45,7 @@ const MAX_WAIT_MS = 250;
 export const SESSION_TIMEOUT_MS = 10_000;
 /** More don't make anything faster on a machine whose cores are shared with Kafka and the environments. */
 const MOST_CONSUMERS = 6;
-const RUN_WITHIN_MS = 15 * 60_000;
+const RUN_WITHIN_MS = 10 * 60_000;
 const SETTLED_WITHIN_MS = 2 * 60_000;
 const POLL_MS = 50;
 
@@ -95,6 +95,10 @@ export function assigned(contender: Contender, child: BenchProcess): Promise<num
   return Promise.race([given, child.ended]);
 }
 
+/** Ends a run that can't end by itself, since an event is lost. */
+export const signalOfRun = ({ signal }: Bench): AbortSignal =>
+  AbortSignal.any([signal, AbortSignal.timeout(RUN_WITHIN_MS)]);
+
 const said = (child: BenchProcess): Promise<number> =>
   new Promise((resolve) => {
     child.onLine(({ done }) => {
@@ -108,7 +112,7 @@ export async function measure(bench: Bench, contender: Contender, options: RunOp
   const { length: environments } = task.environments;
   await bench.sink.begin({ events, environments, latencyMs });
   return withOutputs(bench, contender, task, partitions, async () => {
-    const signal = AbortSignal.any([bench.signal, AbortSignal.timeout(RUN_WITHIN_MS)]);
+    const signal = signalOfRun(bench);
     const done = contender.says ? undefined : bench.sink.done(signal).then(({ doneAt }) => doneAt);
     await using child = await contender.start(task);
     const assignedAt = await assigned(contender, child);

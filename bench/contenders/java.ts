@@ -37,6 +37,8 @@ const javaContender = (name: string, title: string, main: string): Contender => 
     start(java(), [
       // The JVM's default, a quarter of the machine's memory, would say nothing of what it needs.
       "-Xmx512m",
+      // The default, G1, took Parallel Consumer a tenth to a fifth more processor time.
+      "-XX:+UseParallelGC",
       ...["-cp", `${jarOf(name)}:${targetOf(name)}/lib/*`],
       main,
       JSON.stringify(task),
