@@ -15,13 +15,13 @@ interface Point {
 }
 
 /** A point is measured once and may be in several series. */
-const USUAL: Point = { partitions: 6, environments: 3, batch: 500, events: 300_000 };
+const USUAL: Point = { partitions: 6, environments: 3, batch: 500, events: 200_000 };
 const OTHERS: readonly Partial<Point>[] = [
   { partitions: 1 },
   { partitions: 24 },
   { environments: 1 },
-  { environments: 10, events: 150_000 },
-  { batch: 50, events: 150_000 },
+  { environments: 10, events: 100_000 },
+  { batch: 50, events: 100_000 },
   { batch: 1_000 },
 ];
 const BACKLOGS = [10_000, 100_000, 1_000_000, 2_000_000];
