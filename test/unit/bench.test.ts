@@ -17,6 +17,16 @@ describe("the bench", () => {
     assert.equal(readPackageFile("docs/performance.md"), performancePage(readResults()));
   });
 
+  test("has a page that says what isn't measured yet", () => {
+    const met = { what: "a query", measured: "1 s", bar: "at most 2 s", met: true };
+    const page = performancePage({
+      trace: { measured: [met], machine: "2 cores", date: "2026-01-31", repetitions: 1 },
+    });
+    assert.match(page, /## Trace\n\n2026-01-31, 2 cores; one run\.\n\n[^#]*\| a query \| 1 s \|/);
+    assert.match(page, /## Growth\n\nNot measured yet: `npm run bench -- growth`\./);
+    assert.doesNotMatch(page, /-- trace/);
+  });
+
   test("knows each event by its phone", () => {
     for (const index of [0, 1, 7, 8, 999_999, 1_999_999])
       assert.equal(indexOf(phoneOf(index).slice(2)), index);
