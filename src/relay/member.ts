@@ -102,6 +102,7 @@ export function createMember(options: MemberOptions): Member {
       loadSchema: async (id) => schemas?.load(id, signal),
       pause: () => consumer.pause(number),
       resume: () => !signal.aborted && consumer.resume(number),
+      pressure: results.pressure,
     });
     return slot;
   };

@@ -18,7 +18,10 @@ export function createProgressJudge(options: JudgeOptions, seen: Seen) {
     const ledger = ledgerOf(options.commitOf(partition), environments);
     let pending = 0;
     for (const { first, last, digest, settled } of ledger) {
-      if (settled || log.events(Math.max(first, log.start), last).length === 0) continue;
+      if (settled) continue;
+      // Who has read them holds records that have expired since as well.
+      pending += Math.max(0, Math.min(last + 1, log.start) - first);
+      if (log.events(Math.max(first, log.start), last).length === 0) continue;
       // A ledger of a time with a larger bound isn't read to its end.
       if (pending >= maxPendingEntries * RESUME_SHARE) return undefined;
       const batch = rangeOf(partition, first, last, region);
