@@ -131,7 +131,7 @@ export function startRelay(options: RelayProcessOptions): RelayProcess {
     onPublished() {},
   });
   const member = createMember({
-    maxLedgerChars: options.maxLedgerChars,
+    limits: { maxLedgerChars: options.maxLedgerChars },
     ...{ config, kafka: client.kafka, admin: client.admin, clusterId: CLUSTER_ID, lanes },
     ...{ schemas: null, results, lease, metrics, logger, onFatal: options.onFatal },
   });

@@ -5,7 +5,7 @@ import type { HttpRequest, HttpResponse } from "../../src/delivery/dialects/dial
 import type { Committed } from "./broker.ts";
 import { readRange } from "./reading.ts";
 import type { Setting } from "./relay-process.ts";
-import { expiryPlan, failingPlan, fullPlan, type Plan, rereadPlan } from "./steps.ts";
+import { expiryPlan, failingPlan, fullPlan, type Plan, rereadPlan, stopPlan } from "./steps.ts";
 import type { Log } from "./topic.ts";
 import type { Sabotage } from "./world.ts";
 
@@ -245,6 +245,7 @@ export const SABOTAGES: readonly Sabotaged[] = [
     name: "an end in order that commits nothing",
     hurts: /^drain:/,
     seed: 1,
+    plans: stopPlan,
     sabotage: {
       member: (actual) => {
         actual.committer.flush = async () => {};

@@ -202,6 +202,16 @@ export const fullPlan: fc.Arbitrary<Plan> = fc
     };
   });
 
+/** A process is told to end while requests are under way. */
+export const stopPlan: fc.Arbitrary<Plan> = fc
+  .record({ plan, seed, count: fc.integer({ min: 5, max: 40 }) })
+  .map(({ plan: base, seed: wishes, count }) => {
+    const underWay: Step = { kind: "happen", count, seed: wishes };
+    const stop: Step = { kind: "stop", process: 0 };
+    const end: Step = { kind: "pass", milliseconds: 12_000, busily: false };
+    return { ...base, steps: [begin, write(wishes), underWay, stop, end, ...base.steps.slice(0, 5)] };
+  });
+
 /**
  * One environment fails again and again: some wishes by themselves while it takes others, all of them, or by turns. More wishes
  * come all the time, many about the same phones, and are given time.
