@@ -1,5 +1,6 @@
 /** `docs/performance.md`, made from what was measured. */
 import { writeFileSync } from "node:fs";
+import { grouped } from "../src/grouped.ts";
 import { backlogSeries, growthBars, latencyBars, recoveryBars, throughputBars } from "./bars.ts";
 import { bounds, contenders } from "./contenders/index.ts";
 import type { Growth } from "./growth.ts";
@@ -14,7 +15,7 @@ const ALL = [...contenders, ...bounds];
 
 const titleOf = (name: string): string => ALL.find((each) => each.name === name)?.title ?? name;
 
-const thousands = (value: number): string => Math.round(value).toLocaleString("en-US");
+const thousands = (value: number): string => grouped(Math.round(value));
 
 /** The first column to the left, the others to the right. */
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
