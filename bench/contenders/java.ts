@@ -37,7 +37,7 @@ const javaContender = (name: string, title: string, main: string): Contender => 
     start(java(), [
       // The JVM's default, a quarter of the machine's memory, would say nothing of what it needs.
       "-Xmx512m",
-      // The default, G1, took Parallel Consumer a tenth to a fifth more processor time.
+      // With the default, G1, Parallel Consumer mostly took more processor time.
       "-XX:+UseParallelGC",
       ...["-cp", `${jarOf(name)}:${targetOf(name)}/lib/*`],
       main,
