@@ -127,19 +127,20 @@ const pointsWith = (points: readonly Growth[], wanted: Partial<Growth>): Growth[
 
 function growth(result: NonNullable<Results["growth"]>): string {
   const points = result.measured;
+  const compared = contenders.filter(({ name }) => points[0]?.figures[name] !== undefined);
   const rowsOf = (series: readonly Growth[], key: (point: Growth) => number): string[][] =>
     series
       .toSorted((one, other) => key(one) - key(other))
       .map((point) => [
         thousands(key(point)),
-        ...contenders.map(({ name }) =>
+        ...compared.map(({ name }) =>
           point.figures[name] ? thousands(point.figures[name].eventsPerSecond) : "",
         ),
         thousands(point.figures.relay?.peakMiB ?? 0),
       ]);
   const head = (title: string): string[] => [
     title,
-    ...contenders.map(({ title }) => title),
+    ...compared.map(({ title }) => title),
     "relay's peak MiB",
   ];
   return [
