@@ -114,6 +114,8 @@ export async function measure(bench: Bench, contender: Contender, options: RunOp
   return withOutputs(bench, contender, task, partitions, async () => {
     const signal = signalOfRun(bench);
     const done = contender.says ? undefined : bench.sink.done(signal).then(({ doneAt }) => doneAt);
+    // As there: if the contender fails first, nobody waits for this.
+    done?.catch(() => {});
     await using child = await contender.start(task);
     const assignedAt = await assigned(contender, child);
     const cpuBefore = await cpuSecondsOf(child.pid);

@@ -128,7 +128,11 @@ try {
     try {
       measurements.push(...((await BENCHES[name]?.(shared, scale, results)) ?? []));
     } catch (error) {
-      stopping.signal.throwIfAborted();
+      if (stopping.signal.aborted) {
+        say(messageOf(stopping.signal.reason));
+        failed.push(name);
+        break;
+      }
       // The others can be measured all the same, and this one again by itself.
       say(`${name} failed: ${messageOf(error)}`);
       failed.push(name);
