@@ -42,6 +42,8 @@ function kafkaArtifact(version: string): Artifact {
 export interface KafkaOptions {
   /** Default 4.1.1. */
   version?: string | undefined;
+  /** Of new data; by default a random one. */
+  clusterId?: string | undefined;
   /** Settings over the stack's own. */
   config?: Record<string, string> | undefined;
   /** A fixed port for the plain listener. */
@@ -105,7 +107,14 @@ async function create(artifact: Artifact, placement: Placement, options: KafkaOp
   if (!(await exists(join(folder, "data", "meta.properties")))) {
     await format(artifact.title, java.command, [
       ...flags,
-      ...["kafka.tools.StorageTool", "format", "--config", settings, "--cluster-id", clusterId()],
+      ...[
+        "kafka.tools.StorageTool",
+        "format",
+        "--config",
+        settings,
+        "--cluster-id",
+        options.clusterId ?? randomClusterId(),
+      ],
       ...(options.scramUsers ?? []).flatMap(({ mechanism, name, password }) => [
         "--add-scram",
         `${mechanism}=[name=${name},password=${password}]`,
@@ -132,9 +141,9 @@ async function format(title: string, java: string, command: string[]): Promise<v
 }
 
 /** 16 random bytes in base64url, as Kafka writes ids; never with a leading "-", which would read as an option. */
-function clusterId(): string {
+function randomClusterId(): string {
   const id = randomBytes(16).toString("base64url");
-  return id.startsWith("-") ? clusterId() : id;
+  return id.startsWith("-") ? randomClusterId() : id;
 }
 
 function listenerSettings(

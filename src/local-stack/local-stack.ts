@@ -15,6 +15,8 @@ export interface LocalStackOptions {
   registry?: boolean;
   /** Default 4.1.1; 3.9.2 and 4.4.0 are known to work too. */
   kafkaVersion?: string;
+  /** Of a new cluster: 16 bytes in base64url. By default a random one. */
+  clusterId?: string;
   /** Broker settings over the stack's own: `{"log.retention.ms": "60000"}`. */
   brokerConfig?: Record<string, string>;
   /** A fixed port for the broker; without it a free one is found. */
@@ -75,6 +77,7 @@ export async function startLocalStack(options: LocalStackOptions = {}): Promise<
       ? undefined
       : kafkaServer({
           version: options.kafkaVersion,
+          clusterId: options.clusterId,
           config: options.brokerConfig,
           port: options.brokerPort,
           ...{ listeners, scramUsers, systemProperties },

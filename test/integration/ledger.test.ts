@@ -10,6 +10,7 @@ import {
   type Snapshot,
   snapshotOf,
 } from "../support/aftermath.ts";
+import { commitAs } from "../support/kafka.ts";
 import { createScenario, optOuts, phones, type RelayProcess, type Scenario } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
 import { assertOnEveryList, assertOneBodyPerKey, entryRequests, rangeOf } from "../support/verify.ts";
@@ -51,27 +52,8 @@ async function waitForAllButUsWest(scenario: Scenario, events: number): Promise<
   });
 }
 
-/** Commits as another member of the group would, with the metadata of partition 0. No relay may run. */
-async function commitAs({ kafka, config }: Scenario, offset: number, metadata: string): Promise<void> {
-  const topic = config.topics.events;
-  const consumer = kafka.consumer({ groupId: config.kafka.groupId });
-  await consumer.connect();
-  try {
-    await consumer.subscribe({ topic, fromBeginning: true });
-    const joined = new Promise<void>((resolve) => {
-      consumer.on(consumer.events.GROUP_JOIN, () => {
-        // It must not fetch: kafkajs would replace an offset that isn't there.
-        consumer.pause([{ topic }]);
-        resolve();
-      });
-    });
-    await consumer.run({ autoCommit: false, eachBatch: async () => {} });
-    await joined;
-    await consumer.commitOffsets([{ topic, partition: 0, offset: String(offset), metadata }]);
-  } finally {
-    await consumer.disconnect();
-  }
-}
+const commitTo = ({ kafka, config }: Scenario, offset: number, metadata: string): Promise<void> =>
+  commitAs(kafka, { groupId: config.kafka.groupId, topic: config.topics.events, offset, metadata });
 
 describe("the ledger", { concurrency: 3 }, () => {
   after(releaseStack);
@@ -148,7 +130,7 @@ describe("the ledger", { concurrency: 3 }, () => {
     test(`metadata ${what} is logged, counted and no obstacle`, async () => {
       await using scenario = await createScenario({ partitions: 1 });
       await scenario.produce(optOuts(0, 200));
-      await commitAs(scenario, 0, metadata);
+      await commitTo(scenario, 0, metadata);
       const relay = await scenario.startRelay();
       await scenario.allSettled();
       assert.equal(await relay.metric("optout_ledgers_discarded_total"), 1);
@@ -421,7 +403,7 @@ describe("the ledger", { concurrency: 3 }, () => {
     const ledger = [
       { first: 9_000, last: 9_049, digest: 0, settled: false, acknowledged: [true, true, true] },
     ];
-    await commitAs(scenario, 9_000, encodeLedger(9_000, ledger, scenario.environments));
+    await commitTo(scenario, 9_000, encodeLedger(9_000, ledger, scenario.environments));
     const relay = await scenario.startRelay();
     await waitFor(
       "the offset to be that of the end",

@@ -21,6 +21,31 @@ export async function createTopics(admin: Admin, topics: ITopicConfig[]): Promis
   );
 }
 
+/** Commits for partition 0 as another member of the group would. Nobody else may be in it. */
+export async function commitAs(
+  kafka: Kafka,
+  to: { groupId: string; topic: string; offset: number; metadata: string },
+): Promise<void> {
+  const { groupId, topic, offset, metadata } = to;
+  const consumer = kafka.consumer({ groupId });
+  await consumer.connect();
+  try {
+    await consumer.subscribe({ topic, fromBeginning: true });
+    const joined = new Promise<void>((resolve) => {
+      consumer.on(consumer.events.GROUP_JOIN, () => {
+        // It must not fetch: kafkajs would replace an offset that isn't there.
+        consumer.pause([{ topic }]);
+        resolve();
+      });
+    });
+    await consumer.run({ autoCommit: false, eachBatch: async () => {} });
+    await joined;
+    await consumer.commitOffsets([{ topic, partition: 0, offset: String(offset), metadata }]);
+  } finally {
+    await consumer.disconnect();
+  }
+}
+
 export type TopicRecord = KafkaMessage & { partition: number };
 
 export async function endOffsets(admin: Admin, topic: string): Promise<Map<number, number>> {

@@ -16,6 +16,8 @@ import { sharedStack } from "./stack.ts";
 import { waitFor } from "./wait.ts";
 
 export interface ScenarioOptions {
+  /** The end of the names of its topics and group. Default: a random one. */
+  name?: string;
   partitions?: number;
   /** Names of simulated environments. Default: three. */
   environments?: string[];
@@ -82,7 +84,7 @@ export const phones = (from: number, to: number): string[] =>
 export async function createScenario(options: ScenarioOptions = {}): Promise<Scenario> {
   const stack = await sharedStack();
   const brokers = options.brokers ?? stack.brokers;
-  const id = randomUUID().slice(0, 8);
+  const id = options.name ?? randomUUID().slice(0, 8);
   const environments = options.environments ?? ["production", "us-west", "eu-central"];
   const requestsPerSecond = options.requestsPerSecond ?? 2_000;
   const simulator = await createSimulator({
