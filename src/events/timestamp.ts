@@ -43,3 +43,12 @@ function daysIn(year: number, month: number): number {
   if (month === 2) return (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0 ? 29 : 28;
   return [4, 6, 9, 11].includes(month) ? 30 : 31;
 }
+
+/** The first and last moment that RFC 3339 has a form for, in milliseconds since the epoch. */
+const YEAR_0 = Date.parse("0000-01-01T00:00:00.000Z");
+const YEAR_9999 = Date.parse("9999-12-31T23:59:59.999Z");
+/** Kafka takes any number for a timestamp, and producers have put microseconds there. */
+export const rfc3339 = (milliseconds: number): string => {
+  const known = Number.isNaN(milliseconds) ? 0 : milliseconds;
+  return new Date(Math.min(Math.max(known, YEAR_0), YEAR_9999)).toISOString();
+};

@@ -1,8 +1,8 @@
+import { rfc3339 } from "../events/timestamp.ts";
 import { highWatermarks } from "../kafka/topic-reader.ts";
 import { requireTopics, withAdmin } from "../kafka/topics.ts";
 import type { Redriven } from "../redrive/headers.ts";
 import { CLOCK_SKEW_MS } from "../redrive/plan.ts";
-import { rfc3339 } from "../relay/result-messages.ts";
 import type { EnvironmentResult, StatusRecord } from "../results/status.ts";
 import type { InspectContext } from "./context.ts";
 import { readableBounds, readLedgers } from "./ledgers.ts";

@@ -1,4 +1,4 @@
-import { rfc3339 } from "../relay/result-messages.ts";
+import { rfc3339 } from "../events/timestamp.ts";
 import { table } from "../table.ts";
 import type { Gathered, Plan, Refusal, RejectedEvent } from "./plan.ts";
 import type { SendReport } from "./sending.ts";

@@ -19,8 +19,13 @@ export interface Publisher {
    * rejects. Messages may be published twice. One that the broker doesn't take in any form holds up only the call it came
    * with.
    * @param write called once, when it is their turn: what waits for a slow broker needn't be held in memory.
+   * @param onAside called at most once: one of them is refused, so this may take until somebody changes the topic.
    */
-  publish(write: () => readonly OutgoingMessage[], signal: AbortSignal): Promise<boolean>;
+  publish(
+    write: () => readonly OutgoingMessage[],
+    signal: AbortSignal,
+    onAside?: () => void,
+  ): Promise<boolean>;
 }
 
 export interface PublisherOptions {
@@ -39,6 +44,7 @@ interface Parcel {
   messages: readonly OutgoingMessage[] | undefined;
   signal: AbortSignal;
   resolve(published: boolean): void;
+  onAside: (() => void) | undefined;
   /** How many of its messages are out; they go in order. */
   out: number;
   /** How often in a row its next message was refused. While above 0, that message goes alone. */
@@ -155,6 +161,8 @@ export function createPublisher({ producer, brokers, onFailure, logger }: Publis
   /** Nothing is dropped: this parcel is tried again and again, while the others go on. */
   const putAside = (parcel: Parcel, details: Record<string, unknown>): void => {
     parcel.isAside = true;
+    parcel.onAside?.();
+    parcel.onAside = undefined;
     parcel.refusals++;
     onFailure();
     if (parcel.refusals === 1 || parcel.refusals % 10 === 0) {
@@ -208,9 +216,10 @@ export function createPublisher({ producer, brokers, onFailure, logger }: Publis
   };
 
   return {
-    publish: (write, signal) =>
+    publish: (write, signal, onAside) =>
       new Promise((resolve) => {
-        enqueue({ write, messages: undefined, signal, resolve, out: 0, refusals: 0, isAside: false });
+        const state = { messages: undefined, out: 0, refusals: 0, isAside: false };
+        enqueue({ write, signal, resolve, onAside, ...state });
       }),
   };
 }

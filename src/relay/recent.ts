@@ -1,5 +1,5 @@
+import { rfc3339 } from "../events/timestamp.ts";
 import type { BatchResults, EventOutcome } from "./result-messages.ts";
-import { rfc3339 } from "./result-messages.ts";
 import type { NotDeliveredView, RelayState, SettledView } from "./state-view.ts";
 
 /** What became of events since the start, and of the last ones in detail. For people: metrics have their own counters. */

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { SpanContext } from "@opentelemetry/api";
 import { askedAt, type BatchEvent } from "../batching/batch.ts";
 import type { PartOutcome } from "../delivery/lane.ts";
+import { rfc3339 } from "../events/timestamp.ts";
 import { readTraceContext, traceHeaders } from "../observability/tracing.ts";
 import { readRedriven, writeRedriven } from "../redrive/headers.ts";
 import { deadLetterMessage } from "../results/dead-letter.ts";
@@ -28,15 +29,6 @@ export interface BatchResults {
   /** When the last environment answered; milliseconds since the epoch. */
   answeredAt: number;
 }
-
-/** The first and last moment that RFC 3339 has a form for, in milliseconds since the epoch. */
-const YEAR_0 = Date.parse("0000-01-01T00:00:00.000Z");
-const YEAR_9999 = Date.parse("9999-12-31T23:59:59.999Z");
-/** Kafka takes any number for a timestamp, and producers have put microseconds there. */
-export const rfc3339 = (milliseconds: number): string => {
-  const known = Number.isNaN(milliseconds) ? 0 : milliseconds;
-  return new Date(Math.min(Math.max(known, YEAR_0), YEAR_9999)).toISOString();
-};
 
 const MAX_KEY_BYTES = 1_024;
 /** An event's key for its status: a huge one would make the status too large to be published. */

@@ -15,7 +15,7 @@ export interface ResultPublisher {
   /** Resolves when all of it is published; never, once `signal` is aborted: the partition's next owner publishes. */
   publish(sealed: SealedBatch, signal: AbortSignal, trace: BatchSpan | undefined): Promise<void>;
   readonly isPublishing: boolean;
-  /** While more than a few sends' worth of results wait: resolves when that is over. */
+  /** While more than a few sends' worth of results wait, but for refused ones: resolves when that is over. */
   pressure(): Promise<void> | undefined;
 }
 
@@ -109,12 +109,20 @@ export function createResultPublisher(options: ResultPublisherOptions): ResultPu
       const span = trace && startSendSpan(context.topics.status, trace.context, sealed.batch.events.length);
       let results: BatchResults | undefined;
       publishing++;
-      const { length } = sealed.batch.events;
+      let { length } = sealed.batch.events;
       wait(length);
-      const published = await publisher.publish(() => {
-        results = resultsOf(sealed, recordedContext(span));
-        return results?.messages ?? [];
-      }, signal);
+      const onAside = (): void => {
+        wait(-length);
+        length = 0;
+      };
+      const published = await publisher.publish(
+        () => {
+          results = resultsOf(sealed, recordedContext(span));
+          return results?.messages ?? [];
+        },
+        signal,
+        onAside,
+      );
       publishing--;
       wait(-length);
       span?.end();

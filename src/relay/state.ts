@@ -1,8 +1,8 @@
 import { adviceOn } from "../console/advice.ts";
 import type { Environment } from "../delivery/environment.ts";
 import type { LaneState, PartOutcome } from "../delivery/lane.ts";
+import { rfc3339 } from "../events/timestamp.ts";
 import type { Activity } from "./activity.ts";
-import { rfc3339 } from "./result-messages.ts";
 import { isAnswered, type SealedBatch } from "./sealed-batch.ts";
 import type { Slot } from "./slot.ts";
 import { lagOf, metricsSource } from "./source.ts";

@@ -21,10 +21,12 @@ const sealedOf = (events: number) => {
 describe("result publisher", () => {
   test("presses from so many waiting events on until about half of them are published", async () => {
     const published: ((done: boolean) => void)[] = [];
+    const putAside: (() => void)[] = [];
     const results = createResultPublisher({
       publisher: {
-        publish: (write) =>
+        publish: (write, _signal, onAside = () => {}) =>
           new Promise((resolve) => {
+            putAside.push(onAside);
             published.push((done) => {
               write();
               resolve(done);
@@ -62,6 +64,15 @@ describe("result publisher", () => {
     published[3]?.(false);
     published[4]?.(true);
     await batches[4];
+    const refused = Array.from({ length: 5 }, () => results.publish(sealedOf(2_000), signal, undefined));
+    const until = results.pressure();
+    assert.ok(until);
+    // What the topic refuses may stay so for days, and mustn't slow the other partitions down.
+    for (const index of [5, 6, 7]) putAside[index]?.();
+    await until;
+    assert.equal(results.pressure(), undefined);
+    for (const publish of published.slice(5)) publish(true);
+    await Promise.all(refused);
     assert.equal(results.isPublishing, false);
     assert.equal(results.pressure(), undefined);
   });
