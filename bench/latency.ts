@@ -1,7 +1,7 @@
 /** How much later than the environments could have it each opt-out is there, at 100 events a second. */
 import { randomUUID } from "node:crypto";
 import { contenders } from "./contenders/index.ts";
-import { assigned, type Bench, taskOf, withOutputs } from "./measure.ts";
+import { assigned, type Bench, signalOfRun, taskOf, withOutputs } from "./measure.ts";
 import { median, quantile } from "./repeat.ts";
 import { say } from "./report.ts";
 import { chosenOf, type Scale } from "./throughput.ts";
@@ -26,9 +26,7 @@ export async function measureLatency(bench: Bench, scale: Scale): Promise<Latenc
   for (const maxWaitMs of WAITS_MS) {
     say(`latency: ${PER_SECOND} events/s, maxWait ${maxWaitMs} ms`);
     // Others don't wait for a batch to fill, so they are measured once.
-    const chosen = chosenOf(contenders, scale).filter(
-      ({ name }) => name === "relay" || maxWaitMs === WAITS_MS[0],
-    );
+    const chosen = chosenOf(contenders, scale).filter(({ waits }) => waits || maxWaitMs === WAITS_MS[0]);
     const figures: Latency["figures"] = {};
     for (const contender of chosen) {
       const runs: number[][] = [];
@@ -54,7 +52,7 @@ async function latenciesOf(
   const task = { ...taskOf(bench, { topic, events, partitions: PARTITIONS, batch: BATCH }), maxWaitMs };
   await bench.sink.begin({ events, environments: task.environments.length, latencyMs: 0 });
   const latencies = await withOutputs(bench, contender, task, PARTITIONS, async () => {
-    const done = bench.sink.done(bench.signal);
+    const done = bench.sink.done(signalOfRun(bench));
     await using child = await contender.start(task);
     await assigned(contender, child);
     await using producer = await createEventProducer(bench.kafka, topic, PARTITIONS);

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { waitFor } from "../test/support/wait.ts";
 import type { Contender } from "./contenders/contender.ts";
 import { contenders } from "./contenders/index.ts";
-import { type Bench, SESSION_TIMEOUT_MS, taskOf, withOutputs } from "./measure.ts";
+import { type Bench, SESSION_TIMEOUT_MS, signalOfRun, taskOf, withOutputs } from "./measure.ts";
 import { median } from "./repeat.ts";
 import { say } from "./report.ts";
 import { chosenOf, type Scale } from "./throughput.ts";
@@ -15,7 +15,7 @@ const PER_SECOND = 100;
 const BATCH = 50;
 /** Until both work, and after the kill. */
 const BEFORE_SECONDS = 5;
-const AFTER_SECONDS = SESSION_TIMEOUT_MS / 1_000 + 8;
+const AFTER_SECONDS = SESSION_TIMEOUT_MS / 1_000 + 4;
 
 /** Seconds after the kill, by contender. */
 export interface Recovery {
@@ -39,13 +39,14 @@ async function recoveryOf(bench: Bench, contender: Contender): Promise<number> {
   const events = PER_SECOND * (BEFORE_SECONDS + AFTER_SECONDS);
   const topic = `bench-${randomUUID().slice(0, 8)}`;
   await fillTopic(bench.kafka, topic, 0, PARTITIONS);
-  const task = taskOf(bench, { topic, events, partitions: PARTITIONS, batch: BATCH });
+  const task = taskOf(bench, { topic, events, partitions: PARTITIONS, batch: BATCH, processes: 2 });
   await bench.sink.begin({ events, environments: task.environments.length, latencyMs: 0 });
   const seconds = await withOutputs(bench, contender, task, PARTITIONS, async () => {
-    const done = bench.sink.done(bench.signal);
-    await using survivor = await contender.start(task);
-    await using victim = await contender.start({ ...task, clientId: `${task.clientId}-victim` });
-    await waitFor("each of two to have its share", () => sharedBy(bench, task.groupId, 2));
+    const done = bench.sink.done(signalOfRun(bench));
+    const [one, other] = [`${task.clientId}-survivor`, `${task.clientId}-victim`];
+    await using survivor = await contender.start({ ...task, clientId: one });
+    await using victim = await contender.start({ ...task, clientId: other });
+    await waitFor("both to be in the group", () => sharedBy(bench, task.groupId, [one, other]));
     await using producer = await createEventProducer(bench.kafka, topic, PARTITIONS);
     const sent = sendSteadily(producer, events, PER_SECOND);
     await sleep(BEFORE_SECONDS * 1_000);
@@ -59,10 +60,11 @@ async function recoveryOf(bench: Bench, contender: Contender): Promise<number> {
   return seconds;
 }
 
-/** True once the group is stable with that many members. */
-async function sharedBy({ admin }: Bench, groupId: string, count: number): Promise<boolean> {
+/** True once the group is stable with all of them; one may have several members in it, named after it. */
+async function sharedBy({ admin }: Bench, groupId: string, clientIds: readonly string[]): Promise<boolean> {
   const { groups } = await admin.describeGroups([groupId]);
-  return groups[0]?.state === "Stable" && groups[0].members.length === count;
+  const members = groups[0]?.state === "Stable" ? groups[0].members : [];
+  return clientIds.every((clientId) => members.some((member) => member.clientId.startsWith(clientId)));
 }
 
 /** When the last partition delivered again: for each, the first answer to an event that was sent after the kill. */

@@ -31,10 +31,11 @@ export interface Results {
 
 const FILE = resolve("bench/results.json");
 
-export const readResults = (): Results => (existsSync(FILE) ? JSON.parse(readFileSync(FILE, "utf8")) : {});
+export const readResults = (file = FILE): Results =>
+  existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
 
-export const writeResults = (results: Results): void =>
-  writeFileSync(FILE, `${JSON.stringify(results, roundedNumbers, 2)}\n`);
+export const writeResults = (results: Results, file = FILE): void =>
+  writeFileSync(file, `${JSON.stringify(results, roundedNumbers, 2)}\n`);
 
 const roundedNumbers = (_key: string, value: unknown): unknown =>
   typeof value === "number" ? Number(value.toPrecision(4)) : value;

@@ -1,6 +1,7 @@
 /**
  * `npm run test:matrix`: the tests over every Kafka and Node version that is supported, each with one version of the other.
- * Takes most of an hour, and writes `docs/compatibility.md`. Arguments are parts of cells' names, such as "Node 24".
+ * Takes most of an hour. Arguments are parts of cells' names, such as "Node 24". Once every pair has passed, in one run or in
+ * several, it writes `docs/compatibility.md`.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -29,6 +30,8 @@ const OF_THE_TESTS = /The MockTimers API is an experimental feature|^\(Use `node
 
 interface Result {
   cell: Cell;
+  /** Of the sources that were tested. */
+  commit: string;
   nodeVersion: string;
   passed: number;
   failed: number;
@@ -40,7 +43,7 @@ interface Result {
 }
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const work = join(root, ".build", "matrix");
+const work = join(root, ".matrix");
 const filters = process.argv.slice(2);
 const nameOf = ({ node, kafka }: Cell): string => `Node ${node}, Kafka ${kafka}`;
 
@@ -48,19 +51,38 @@ async function main(): Promise<number> {
   const cells = CELLS.filter((cell) => filters.every((filter) => nameOf(cell).includes(filter)));
   if (cells.length === 0)
     throw new Error(`No cell is called ${filters.join(" and ")}: ${CELLS.map(nameOf).join("; ")}.`);
+  await mkdir(work, { recursive: true });
   const results: Result[] = [];
   for (const cell of cells) {
     say(`\n== ${nameOf(cell)}`);
-    results.push(await runCell(cell));
+    const result = await runCell(cell);
+    await writeFile(fileOf(cell), JSON.stringify(result));
+    results.push(result);
     say(report(results));
   }
-  const isWhole = cells.length === CELLS.length && results.every(({ exitCode }) => exitCode === 0);
-  if (isWhole) await writeFile(join(root, "docs", "compatibility.md"), page(results));
-  return results.every(({ exitCode, warnings }) => exitCode === 0 && warnings === 0) ? 0 : 1;
+  const known = (await Promise.all(CELLS.map(readResult))).filter((result) => result !== undefined);
+  const passed = known.filter(isPassed);
+  if (passed.length === CELLS.length) await writeFile(join(root, "docs", "compatibility.md"), page(passed));
+  return results.every(isPassed) ? 0 : 1;
+}
+
+const isPassed = ({ exitCode, warnings }: Result): boolean => exitCode === 0 && warnings === 0;
+
+const fileOf = ({ node, kafka }: Cell): string => join(work, `result-${node}-${kafka}.json`);
+
+async function readResult(cell: Cell): Promise<Result | undefined> {
+  const text = await readFile(fileOf(cell), "utf8").catch(() => undefined);
+  return text === undefined ? undefined : JSON.parse(text);
+}
+
+/** The commit, and whether there was anything that isn't committed. */
+async function sources(): Promise<string> {
+  return (await run("git", ["describe", "--always", "--dirty"], { echo: false })).output.trim();
 }
 
 async function runCell(cell: Cell): Promise<Result> {
   const node = await nodeOf(cell.node);
+  const commit = await sources();
   const warnings = join(work, `warnings-${cell.node}-${cell.kafka}.log`);
   await rm(warnings, { force: true });
   const startedAt = performance.now();
@@ -83,6 +105,7 @@ async function runCell(cell: Cell): Promise<Result> {
   if (warned.length > 0) say(`Warnings:\n${warned.join("\n")}`);
   return {
     cell,
+    commit,
     nodeVersion,
     passed: sumOf("pass"),
     failed: sumOf("fail"),
@@ -135,13 +158,14 @@ async function run(
   }
 }
 
-const HEADINGS = ["Node", "Kafka", "passed", "failed", "warnings"];
-const rowOf = ({ cell, nodeVersion, passed, failed, warnings }: Result): string[] => [
+const HEADINGS = ["Node", "Kafka", "passed", "failed", "warnings", "commit"];
+const rowOf = ({ cell, commit, nodeVersion, passed, failed, warnings }: Result): string[] => [
   nodeVersion.replace("v", ""),
   cell.kafka,
   String(passed),
   String(failed),
   String(warnings),
+  commit,
 ];
 
 const report = (results: readonly Result[]): string =>

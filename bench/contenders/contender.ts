@@ -11,6 +11,8 @@ export interface Task {
   batch: number;
   /** How long an event may wait for others, where the contender knows of that. */
   maxWaitMs: number;
+  /** For a contender that works on one batch at a time in each: how many consumers it shall have. */
+  consumers: number;
   /** Of all environments, each the base URL of the compliance API. */
   environments: string[];
   events: number;
@@ -28,6 +30,8 @@ export interface Contender {
   start(task: Task): Promise<BenchProcess>;
   /** When this line of its output says that it has been given partitions, in milliseconds since the epoch. */
   assignedAt(line: Line): number | undefined;
+  /** It lets an event wait up to `maxWaitMs` for others; who doesn't sends what there is. */
+  waits?: boolean;
   /** A part of the work, which commits nothing. */
   isBound?: boolean;
   /** It has no environments, and says itself when it is done. */

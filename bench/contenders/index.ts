@@ -1,6 +1,6 @@
 import { startNode } from "../process.ts";
 import { assignedAt, type Contender } from "./contender.ts";
-import { parallelConsumer } from "./java.ts";
+import { camel, parallelConsumer } from "./java.ts";
 import { relay } from "./relay.ts";
 
 const plainLoop: Contender = {
@@ -20,7 +20,7 @@ const bound = (which: string, title: string, says: boolean): Contender => ({
 });
 
 /** Programs that do the whole work. */
-export const contenders: readonly Contender[] = [relay, plainLoop, parallelConsumer];
+export const contenders: readonly Contender[] = [relay, plainLoop, parallelConsumer, camel];
 
 /** What a part of the work allows by itself. */
 export const bounds: readonly Contender[] = [

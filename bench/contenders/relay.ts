@@ -32,6 +32,7 @@ const configOf = (task: Task): ConfigInput => ({
 export const relay: Contender = {
   name: "relay",
   title: "Optout Relay",
+  waits: true,
   outputs: (task) => [statusTopic(task), deadLetterTopic(task)],
   async start(task) {
     const folder = await mkdtemp(join(tmpdir(), "optout-bench-"));

@@ -102,9 +102,17 @@ interface WrittenEntry {
   bytes: number;
 }
 
-function written(entry: Entry): WrittenEntry {
-  const text = JSON.stringify(entry);
-  return { entry, text, bytes: Buffer.byteLength(text) };
+/** As `JSON.stringify` does; sources are words and repeat themselves. Worth: half the time. */
+function createEntryWriter(): (entry: Entry) => WrittenEntry {
+  let last: string | undefined;
+  let sourceText = "";
+  return (entry) => {
+    const { phone, type, source, expirationDate } = entry;
+    if (source !== last) [last, sourceText] = [source, JSON.stringify(source)];
+    const end = expirationDate === undefined ? "" : `,"expirationDate":${JSON.stringify(expirationDate)}`;
+    const text = `{"phone":"${phone}","type":"${type}","source":${sourceText}${end}}`;
+    return { entry, text, bytes: Buffer.byteLength(text) };
+  };
 }
 
 export interface BatchBuilder {
@@ -129,6 +137,7 @@ export function createBatchBuilder(scope: BatchScope): BatchBuilder {
   const entryOffsets: number[] = [];
   const indexOfPhone = new Map<string, number>();
   let bytes = "[]".length;
+  const written = createEntryWriter();
   let latest: { decoded: Decoded; own: WrittenEntry } | undefined;
   let oldest = Number.POSITIVE_INFINITY;
 

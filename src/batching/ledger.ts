@@ -65,13 +65,22 @@ const SETTLED_HASH = environmentHash(SETTLED_COLUMN);
 const checksum = (base: number, payload: Uint8Array): Buffer =>
   createHash("sha256").update(`${base}\n`).update(payload).digest().subarray(0, CHECKSUM_BYTES);
 
+type ColumnHashes = readonly (string | undefined)[];
+
+/** A process has one list of environments, and needs their hashes at every commit. */
+const knownHashes = new WeakMap<readonly string[], ColumnHashes>();
+
 /** The hash of each environment's column. Names that share one get no column: sending again is safe, skipping isn't. */
-function columnHashes(environments: readonly string[]): (string | undefined)[] {
-  const hashes = environments.map(environmentHash);
-  return hashes.map((hash) => {
-    const isShared = hash === SETTLED_HASH || hashes.indexOf(hash) !== hashes.lastIndexOf(hash);
+function columnHashes(environments: readonly string[]): ColumnHashes {
+  const known = knownHashes.get(environments);
+  if (known !== undefined) return known;
+  const all = environments.map(environmentHash);
+  const hashes = all.map((hash) => {
+    const isShared = hash === SETTLED_HASH || all.indexOf(hash) !== all.lastIndexOf(hash);
     return isShared ? undefined : hash;
   });
+  knownHashes.set(environments, hashes);
+  return hashes;
 }
 
 const spanBytes = (first: number, last: number, previousEnd: number): number => {
@@ -271,12 +280,13 @@ export function decodeLedger(
 
 type LedgerSpan = Pick<Readonly<LedgerBatch>, "first" | "last" | "splits">;
 
-/** Of all splits: they leave with their batch, but are in nobody's way before. */
+/** Of all splits: they leave with their batch, but are in nobody's way before. Asked for at every seal, so it makes no lists. */
 function splitBytes(spans: readonly LedgerSpan[], environmentCount: number): number {
-  const splits = spans.flatMap((span) => span.splits ?? []).filter((split) => split !== undefined);
-  if (splits.length === 0) return 0;
-  const each = splits.map((split) => 2 + encodeSplit(split).length);
-  return each.reduce((sum, bytes) => sum + bytes, environmentCount * (HASH_BYTES + VARINT_BYTES));
+  let bytes = 0;
+  for (const { splits = [] } of spans) {
+    for (const split of splits) if (split !== undefined) bytes += 2 + encodeSplit(split).length;
+  }
+  return bytes === 0 ? 0 : bytes + environmentCount * (HASH_BYTES + VARINT_BYTES);
 }
 
 /**

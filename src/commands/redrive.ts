@@ -78,8 +78,8 @@ events topic, and DESCRIBE on the consumer group.
 
 --json prints {topic, dryRun, matching: {deadLetters, events}, alreadyRedriven,
 beyondLimit, incomplete, foreign, withoutValue, sent, refused, byReason: [{reason,
-environment, events}], events: [{statusId, origin, redriven, rejectedAt, refusals,
-detail, sent}]}.
+environment, events}], events: [{statusId, origin, eventId, source, redriven,
+rejectedAt, refusals, detail, sent}]}.
 
 Exit code: 0 all that match are sent, or none does; 1 some are not; 2 wrong usage.
 `;

@@ -1,4 +1,5 @@
 import { ROOT_CONTEXT, type Span } from "@opentelemetry/api";
+import { type Deferred, deferred } from "../deferred.ts";
 import { messageOf } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import { exemplarOf, type TraceIds, traceIds } from "../observability/tracing.ts";
@@ -121,7 +122,7 @@ export function createLane(options: LaneOptions): Lane {
   let timer: NodeJS.Timeout | undefined;
   let pausedSince: number | undefined;
   let begun: { at: number; sinceEpoch: number } | undefined;
-  let idle: { promise: Promise<void>; resolve(): void } | undefined;
+  let idle: Deferred | undefined;
 
   const isStopped = (): boolean => idle !== undefined || pausedSince !== undefined || !options.maySend();
 
@@ -325,12 +326,4 @@ export function createLane(options: LaneOptions): Lane {
       quotaShare: Number(quota.toPrecision(3)),
     }),
   };
-}
-
-function deferred(): { promise: Promise<void>; resolve(): void } {
-  let resolve = () => {};
-  const promise = new Promise<void>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve };
 }

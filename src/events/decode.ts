@@ -48,7 +48,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
   const regionOf = (source: string): string => (regionBySource.get(source) ?? defaultRegion).toUpperCase();
   return (record) => {
     try {
-      const read = readRecord(record, options.schemas);
+      const read = readRecord(withoutNoHeaders(record), options.schemas);
       if ("schemaId" in read) return read;
       return read.refusal === undefined ? toEvent(read, regionOf) : reject(read.refusal, read.fields);
     } catch {
@@ -57,6 +57,10 @@ export function createDecoder(options: DecoderOptions): Decoder {
     }
   };
 }
+
+/** Several places look for headers of theirs, and most records have none. */
+const withoutNoHeaders = (record: RecordIn): RecordIn =>
+  Object.keys(record.headers ?? {}).length === 0 ? { value: record.value } : record;
 
 /** What a record says, as far as it could be read; `encoding` is how it was written, in words. */
 interface Read {

@@ -106,4 +106,10 @@ function compressionOf(value: Buffer): string | undefined {
  */
 const UTF16 = /^(?:fffe|feff|7b00(?:22|20|0a|0d|09)00|007b00(?:22|20|0a|0d|09)00..00)/;
 
-const looksLikeUtf16 = (value: Buffer): boolean => UTF16.test(value.toString("hex", 0, 7));
+function looksLikeUtf16(value: Buffer): boolean {
+  // Nearly always: a brace, and something after it.
+  if (value[0] === OPENING_BRACE && value[1] !== 0) return false;
+  return UTF16.test(value.toString("hex", 0, 7));
+}
+
+const OPENING_BRACE = 0x7b;

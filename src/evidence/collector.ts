@@ -1,4 +1,5 @@
 import { OptoutError } from "../errors.ts";
+import { grouped } from "../grouped.ts";
 import { type FoundStatus, identityOf, withDetailsOf } from "../inspect/statuses.ts";
 
 /** Tells each event once, whatever crashes repeated. */
@@ -41,7 +42,7 @@ export function createCollector({ maxEvents, maxHeld }: CollectorLimits = LIMITS
       if (events > maxEvents) {
         throw new OptoutError(
           "usage",
-          `More than ${maxEvents.toLocaleString("en-US")} opt-outs were received in this period, which one report can't hold. ` +
+          `More than ${grouped(maxEvents)} opt-outs were received in this period, which one report can't hold. ` +
             "Ask for a shorter one with --from and --to.",
         );
       }

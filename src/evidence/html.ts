@@ -1,3 +1,4 @@
+import { grouped } from "../grouped.ts";
 import type { EnvironmentResult } from "../results/status.ts";
 import { STYLE } from "./html-style.ts";
 import type { OptOut } from "./opt-out.ts";
@@ -36,7 +37,6 @@ export const escaped = (text: string): string =>
     .replaceAll('"', "&quot;")
     .replaceAll("'", "&#39;");
 
-const count = (number: number): string => number.toLocaleString("en-US");
 const text = (value: string | number | null): string => (value === null ? "–" : escaped(String(value)));
 /** `2026-03-01T09:00:00.000Z` as people read it; the page says that it is UTC. */
 const time = (value: string | null): string =>
@@ -79,7 +79,7 @@ const about = (head: ReportHead, { records, repeats }: ReportRead): string => `<
 A “≤” is before an upper bound: some acknowledgement's time was lost in a restart.</dd>
 <dt>Number</dt><dd>${head.phone === null ? "all" : escaped(head.phone)}${head.phonesMasked ? ", all but the last two digits hidden" : ""}</dd>
 <dt>Environments</dt><dd>${escaped(head.environments.join(", "))}</dd>
-<dt>Made</dt><dd>${time(head.generatedAt)} by optout-relay ${escaped(head.version)} from ${count(records)} records of the topic ${escaped(head.topic)}${repeats > 0 ? `, of which ${count(repeats)} repeat others` : ""}</dd>
+<dt>Made</dt><dd>${time(head.generatedAt)} by optout-relay ${escaped(head.version)} from ${grouped(records)} records of the topic ${escaped(head.topic)}${repeats > 0 ? `, of which ${grouped(repeats)} repeat others` : ""}</dd>
 </dl>`;
 
 const notes = (all: readonly string[]): string =>
@@ -90,20 +90,20 @@ const notes = (all: readonly string[]): string =>
 function numbers(summary: Summary): string {
   const { optOuts, delivered, partiallyDelivered, rejected, timeToHonour } = summary;
   const tiles = [
-    ["received", count(optOuts)],
-    ["honoured everywhere", count(delivered)],
-    ["honoured in part", count(partiallyDelivered)],
-    ["not honoured", count(rejected)],
+    ["received", grouped(optOuts)],
+    ["honoured everywhere", grouped(delivered)],
+    ["honoured in part", grouped(partiallyDelivered)],
+    ["not honoured", grouped(rejected)],
     ["half within", duration(timeToHonour.p50)],
     ["90 % within", duration(timeToHonour.p90)],
     ["99 % within", duration(timeToHonour.p99)],
     ["slowest", duration(timeToHonour.max)],
   ];
   const more = [
-    `The person's own time is known of ${count(summary.asked)} of ${count(optOuts)}.`,
-    ...(timeToHonour.atMost > 0 ? [`${count(timeToHonour.atMost)} of the times are upper bounds.`] : []),
+    `The person's own time is known of ${grouped(summary.asked)} of ${grouped(optOuts)}.`,
+    ...(timeToHonour.atMost > 0 ? [`${grouped(timeToHonour.atMost)} of the times are upper bounds.`] : []),
     ...(summary.redriven > 0
-      ? [`${count(summary.redriven)} were sent again after a rejection, which is listed too.`]
+      ? [`${grouped(summary.redriven)} were sent again after a rejection, which is listed too.`]
       : []),
   ];
   return `<section><h2>Summary</h2><ul class="tiles">${tiles
@@ -129,12 +129,16 @@ function tables({ byEnvironment, byReason, slowest, notHonoured }: Summary): str
     section(
       "By environment",
       ["environment", "accepted", "refused"],
-      byEnvironment.map(({ name, accepted, rejected }) => [escaped(name), count(accepted), count(rejected)]),
+      byEnvironment.map(({ name, accepted, rejected }) => [
+        escaped(name),
+        grouped(accepted),
+        grouped(rejected),
+      ]),
     ) +
     section(
       "Why opt-outs were not honoured everywhere",
       ["reason", "opt-outs"],
-      byReason.map(({ reason, optOuts }) => [escaped(reason), count(optOuts)]),
+      byReason.map(({ reason, optOuts }) => [escaped(reason), grouped(optOuts)]),
     ) +
     section("The slowest (20 at most)", titles, slowest.map(worst)) +
     section("Not honoured everywhere, longest ago first (20 at most)", titles, notHonoured.map(worst))
@@ -149,7 +153,7 @@ const honoured = ({ timeToHonourSeconds, timeToHonourIs, outcome }: WorstCase): 
 function list({ environments }: ReportHead, listed: readonly OptOut[], { optOuts }: Summary): string {
   const rest =
     optOuts > listed.length
-      ? `<p>${count(listed.length)} of ${count(optOuts)} are listed; the numbers above are of all. Make the report as CSV or JSON to have every one, or of a shorter period.</p>`
+      ? `<p>${grouped(listed.length)} of ${grouped(optOuts)} are listed; the numbers above are of all. Make the report as CSV or JSON to have every one, or of a shorter period.</p>`
       : "";
   if (listed.length === 0)
     return "<section><h2>Opt-outs</h2><p>None was received in this period.</p></section>";

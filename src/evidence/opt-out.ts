@@ -1,5 +1,5 @@
 import type { FoundStatus } from "../inspect/statuses.ts";
-import { maskPhone } from "../phone/normalize.ts";
+import { maskPhone, withoutPhone } from "../phone/normalize.ts";
 import type { EnvironmentResult } from "../results/status.ts";
 
 /** One opt-out of the report. Times are RFC 3339 in UTC, with milliseconds; null is what nobody knows. */
@@ -91,13 +91,4 @@ function millis(time: string | null): number | null {
 function utc(time: string | null): string | null {
   const parsed = millis(time);
   return parsed === null ? null : new Date(parsed).toISOString();
-}
-
-/** So many of a number's digits, without its area code, are enough to know it by. */
-const TELLING_DIGITS = 7;
-
-/** A producer may have made its event id, or its source, of the number, or of nothing but digits that may be one. */
-function withoutPhone(text: string, phone: string | null): string {
-  const hasIt = phone !== null && text.replace(/\D/g, "").includes(phone.slice(-TELLING_DIGITS));
-  return hasIt || /^[+()\d\s./_-]{7,}$/.test(text) ? maskPhone(text) : text;
 }

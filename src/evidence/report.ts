@@ -1,3 +1,4 @@
+import { grouped } from "../grouped.ts";
 import type { BehindTransaction } from "../inspect/transactions.ts";
 import type { OptOut } from "./opt-out.ts";
 import type { Summary } from "./summary.ts";
@@ -74,7 +75,7 @@ export function duration(seconds: number | null): string {
 export function remarks({ topic }: ReportHead, read: ReportRead): string[] {
   const { unreadable, expired, behindTransaction, unsettled, problem } = read;
   const several = (count: number, one: string, many: string): string =>
-    `${count.toLocaleString("en-US")} ${count === 1 ? one : many}`;
+    `${grouped(count)} ${count === 1 ? one : many}`;
   return [
     ...(unsettled === null
       ? [

@@ -1,5 +1,6 @@
 import type { LedgerBatch } from "../batching/ledger.ts";
 import type { Config } from "../config/schema.ts";
+import { grouped } from "../grouped.ts";
 import { table } from "../table.ts";
 import type { PartitionLedger } from "./ledgers.ts";
 import { transactionRemark } from "./transactions.ts";
@@ -71,17 +72,15 @@ function batchReport(
   };
 }
 
-const count = (number: number): string => number.toLocaleString("en-US");
-
 /** For people: a table of the partitions, a table of what is pending, and what is wrong. */
 export function describeLedger(report: LedgerReport): string {
   const rows = report.partitions.map((partition) => [
     String(partition.partition),
-    partition.committedOffset === null ? "none" : count(partition.committedOffset),
-    count(partition.endOffset),
-    count(partition.lag),
-    count(partition.batches.filter(({ settled }) => !settled).length),
-    count(partition.batches.filter(({ settled }) => settled).length),
+    partition.committedOffset === null ? "none" : grouped(partition.committedOffset),
+    grouped(partition.endOffset),
+    grouped(partition.lag),
+    grouped(partition.batches.filter(({ settled }) => !settled).length),
+    grouped(partition.batches.filter(({ settled }) => settled).length),
     `${Math.round(partition.usedRatio * 100)} %`,
   ]);
   const head = ["partition", "committed", "end", "lag", "pending batches", "settled", "ledger used"];
@@ -124,7 +123,7 @@ function remarks(partition: PartitionReport, { groupId, topic }: LedgerReport): 
   const lines: string[] = [];
   if (lost > 0) {
     lines.push(
-      `${where}: ${count(lost)} records expired before they were settled: committed is ${committedOffset}, the first that is left ${firstOffset}. Those opt-outs must be sent again, and the topic's retention be made longer.`,
+      `${where}: ${grouped(lost)} records expired before they were settled: committed is ${committedOffset}, the first that is left ${firstOffset}. Those opt-outs must be sent again, and the topic's retention be made longer.`,
     );
   }
   if (behindTransaction > 0) {

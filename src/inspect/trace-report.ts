@@ -1,9 +1,9 @@
+import { grouped } from "../grouped.ts";
 import { table } from "../table.ts";
 import type { Trace, TracedEnvironment, TracedEvent } from "./trace.ts";
 import { transactionRemark } from "./transactions.ts";
 
 const NONE = "-";
-const count = (number: number): string => number.toLocaleString("en-US");
 
 /** A trace for people: when each environment had the phone first, then its opt-outs one by one, then what was read. */
 export function describeTrace(trace: Trace): string {
@@ -31,7 +31,7 @@ const summaryTable = ({ environments }: Trace): string =>
     environments.map(({ name, acceptedBy, accepted, rejected, pending }) => [
       name,
       acceptedBy ?? NONE,
-      ...[accepted, rejected, pending].map(count),
+      ...[accepted, rejected, pending].map(grouped),
     ]),
     ["accepted", "rejected", "pending"],
   );
@@ -94,8 +94,8 @@ function footnotes({ read: { status, pending, problem } }: Trace): string {
     moved: ` in all ${partitionsInAll} partitions, since the topic's records don't all lie where their keys would go now`,
   }[because];
   const lines = [
-    `Read: ${count(status.records)} ${status.records === 1 ? "record" : "records"} of ${status.topic}${where}${since === null ? "" : `, from ${since} on`}; ` +
-      `${count(pending.records)} pending of ${pending.topic}.`,
+    `Read: ${grouped(status.records)} ${status.records === 1 ? "record" : "records"} of ${status.topic}${where}${since === null ? "" : `, from ${since} on`}; ` +
+      `${grouped(pending.records)} pending of ${pending.topic}.`,
     ...withoutPhone(pending.withoutPhone),
     ...withoutSchema(pending.withoutSchema),
     ...unreadable.map(
@@ -112,12 +112,12 @@ function footnotes({ read: { status, pending, problem } }: Trace): string {
 function withoutSchema(records: number): string[] {
   if (records === 0) return [];
   return [
-    `${count(records)} of the pending ones couldn't be read for want of their schema: this number may be among them.`,
+    `${grouped(records)} of the pending ones couldn't be read for want of their schema: this number may be among them.`,
   ];
 }
 
 function withoutPhone(records: number): string[] {
   if (records === 0) return [];
-  const [number, them] = records === 1 ? ["one", "It"] : [count(records), "They"];
+  const [number, them] = records === 1 ? ["one", "It"] : [grouped(records), "They"];
   return [`In ${number} of the pending ones no phone could be read. ${them} will be rejected.`];
 }

@@ -69,8 +69,9 @@ export interface GroupConsumerOptions {
 
 /** A paused consumer sleeps this long between two looks, so this is also how late it may see a `resume`; milliseconds. */
 const MAX_WAIT_MS = 250;
-const MAX_HEARTBEAT_INTERVAL_MS = 3_000;
-const MAX_BYTES_PER_PARTITION = 1024 * 1024;
+/** Who is left hears by its heartbeat that a member has died, and with it whose partitions wait for an owner. */
+const MAX_HEARTBEAT_INTERVAL_MS = 1_000;
+const MAX_BYTES_PER_PARTITION = 256 * 1024;
 const RUN_AGAIN_MS = 1_000;
 
 /** kafkajs knows the offset that a batch was asked for, but its types don't. */

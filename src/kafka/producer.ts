@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Kafka, type Message, Partitioners, type TopicMessages } from "kafkajs";
+import type { Kafka, Message, TopicMessages } from "kafkajs";
 import { backoff } from "../delivery/retry.ts";
 import { OptoutError } from "../errors.ts";
 import { within } from "../within.ts";
+import { createPartitioner } from "./partitioner.ts";
 import { mendProducing } from "./produce-request.ts";
 
 export type { Message, TopicMessages } from "kafkajs";
@@ -38,7 +39,7 @@ export interface RecordProducer {
 export function createRecordProducer(kafka: Kafka): RecordProducer {
   mendProducing();
   const producer = kafka.producer({
-    createPartitioner: Partitioners.DefaultPartitioner,
+    createPartitioner,
     allowAutoTopicCreation: false,
     idempotent: false,
     retry: { retries: 0 },
@@ -111,10 +112,15 @@ export function requestsOf(records: readonly TopicMessages[]): TopicMessages[][]
   return requests;
 }
 
-function sizeOf({ key, value, headers = {} }: Message): number {
-  const parts = [key, value, ...Object.entries(headers).flat(2)];
-  return parts.reduce<number>(
-    (sum, part) => sum + (part === null || part === undefined ? 0 : Buffer.byteLength(part)),
-    RECORD_OVERHEAD_BYTES,
-  );
+/** What a record takes in a request, a few bytes more or less. */
+export function sizeOf({ key, value, headers }: Message): number {
+  let bytes = RECORD_OVERHEAD_BYTES + lengthOf(key) + lengthOf(value);
+  if (headers === undefined) return bytes;
+  for (const [name, given] of Object.entries(headers)) {
+    for (const each of Array.isArray(given) ? given : [given]) bytes += lengthOf(name) + lengthOf(each);
+  }
+  return bytes;
 }
+
+const lengthOf = (part: Buffer | string | null | undefined): number =>
+  part === null || part === undefined ? 0 : Buffer.byteLength(part);

@@ -53,6 +53,15 @@ export function maskPhone(text: string): string {
   );
 }
 
+/** So many of a number's digits, without its area code, are enough to know it by. */
+const TELLING_DIGITS = 7;
+
+/** A producer may have made its event id, or its source, of the number, or of nothing but digits that may be one. */
+export function withoutPhone(text: string, phone: string | null): string {
+  const hasIt = phone !== null && text.replace(/\D/g, "").includes(phone.slice(-TELLING_DIGITS));
+  return hasIt || /^[+()\d\s./_-]{7,}$/.test(text) ? maskPhone(text) : text;
+}
+
 const reject = (detail: string): NormalizedPhone => ({ ok: false, detail });
 
 function validNumber(digits: string, region: string | undefined): string | undefined {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { IHeaders, Message } from "kafkajs";
 import { deadLetterHeaders } from "../results/dead-letter.ts";
 import { isRedrivenHeader, readRedriven, textHeaders, writeRedriven } from "./headers.ts";
+import type { ShownProvenance } from "./provenance.ts";
 
 /** A record of the dead-letter topic, as kafkajs has it. */
 export interface LetterRecord {
@@ -13,7 +14,7 @@ export interface LetterRecord {
 }
 
 /** What a dead letter says of the event that was rejected, without that event's own bytes. */
-export interface Letter {
+export interface Letter extends ShownProvenance {
   /** Where it is in the dead-letter topic. */
   partition: number;
   offset: number;
@@ -42,7 +43,11 @@ export interface Letter {
 const NAMES = Object.keys(deadLetterHeaders.shape);
 
 /** Undefined for a record that no relay wrote. */
-export function readLetter(record: LetterRecord, partition: number): Letter | undefined {
+export function readLetter(
+  record: LetterRecord,
+  partition: number,
+  provenance: ShownProvenance,
+): Letter | undefined {
   const { headers = {}, key, value } = record;
   const read = deadLetterHeaders.safeParse(textHeaders(headers, NAMES)).data;
   if (read === undefined) return undefined;
@@ -57,6 +62,7 @@ export function readLetter(record: LetterRecord, partition: number): Letter | un
   ];
   const isWhole = omitted.every((bytes) => bytes === undefined);
   return {
+    ...provenance,
     partition,
     offset: Number(record.offset),
     at: Number(record.timestamp),

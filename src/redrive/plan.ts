@@ -46,7 +46,7 @@ export interface Plan {
   left: number;
 }
 
-/** With some 300 bytes for each, what fits in memory easily. */
+/** With some 400 bytes for each, what fits in memory easily. */
 const MAX_EVENTS = 500_000;
 
 export interface Gatherer {
@@ -132,8 +132,9 @@ function lastRounds(events: readonly RejectedEvent[], all: readonly RejectedEven
 
 function withBytesOf(event: RejectedEvent, whole: Letter | undefined): RejectedEvent {
   if (event.letter.isWhole || whole === undefined) return event;
-  const { partition, offset, isWhole, isEmpty, digest } = whole;
-  return { ...event, letter: { ...event.letter, partition, offset, isWhole, isEmpty, digest } };
+  const { partition, offset, isWhole, isEmpty, digest, eventId, source } = whole;
+  const bytes = { partition, offset, isWhole, isEmpty, digest, eventId, source };
+  return { ...event, letter: { ...event.letter, ...bytes } };
 }
 
 /** Clocks of the machines that wrote the records may differ by as much; milliseconds. */

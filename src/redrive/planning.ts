@@ -1,8 +1,10 @@
+import { createSchemas } from "../inspect/schemas.ts";
 import { readTopic } from "../kafka/topic-reader.ts";
 import { requireTopics, withAdmin } from "../kafka/topics.ts";
 import type { RedriveContext } from "./context.ts";
 import { readLetter } from "./letter.ts";
 import { createGatherer, type Gathered, type Plan, planOf, type Selection } from "./plan.ts";
+import { createProvenanceReader } from "./provenance.ts";
 import { findRedriven } from "./redriven.ts";
 
 export interface PlanRequest {
@@ -38,6 +40,8 @@ async function gather(selection: Selection, context: RedriveContext): Promise<Ga
   const { deadLetter, events } = config.topics;
   const gatherer = createGatherer(selection, events);
   const { since } = selection;
+  const schemas = createSchemas(config);
+  const readProvenance = createProvenanceReader(config, schemas);
   const slices = readTopic({
     kafka,
     brokers: config.kafka.brokers,
@@ -45,9 +49,15 @@ async function gather(selection: Selection, context: RedriveContext): Promise<Ga
     ...(since !== undefined && { from: { time: since } }),
     signal,
   });
-  for await (const { partition, messages, progress: done } of slices) {
-    for (const message of messages) gatherer.add(readLetter(message, partition));
-    progress(`reading dead letters in ${deadLetter}`, done);
+  try {
+    for await (const { partition, messages, progress: done } of slices) {
+      for (const message of messages) {
+        gatherer.add(readLetter(message, partition, await readProvenance(message)));
+      }
+      progress(`reading dead letters in ${deadLetter}`, done);
+    }
+  } finally {
+    schemas.close();
   }
   return gatherer.result();
 }

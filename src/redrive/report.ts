@@ -1,3 +1,4 @@
+import { rfc3339 } from "../relay/result-messages.ts";
 import { table } from "../table.ts";
 import type { Gathered, Plan, Refusal, RejectedEvent } from "./plan.ts";
 import type { SendReport } from "./sending.ts";
@@ -31,6 +32,9 @@ export interface ReportedEvent {
   statusId: string;
   /** The `statusId` of the event that was rejected first; the same unless it has been redriven before. */
   origin: string;
+  /** As its producer gave them, without a phone number; null: it didn't, or its dead letter can't be read. */
+  eventId: string | null;
+  source: string | null;
   /** How often it had been redriven when it was rejected. */
   redriven: number;
   /** Why it was rejected, in words; of several environments, the first that said so. */
@@ -63,6 +67,8 @@ export function redriveReport(
     events: plan.events.map(({ letter, at, refusals }) => ({
       statusId: letter.statusId,
       origin: letter.origin,
+      eventId: letter.eventId,
+      source: letter.source,
       redriven: letter.redriven,
       detail: letter.detail,
       rejectedAt: rfc3339(at),
@@ -71,12 +77,6 @@ export function redriveReport(
     })),
   };
 }
-
-/** Kafka takes any number for a timestamp. */
-const rfc3339 = (at: number): string => {
-  const date = new Date(at);
-  return Number.isNaN(date.getTime()) ? new Date(0).toISOString() : date.toISOString();
-};
 
 function byReason(events: readonly RejectedEvent[]): RedriveReport["byReason"] {
   const counts = new Map<string, Refusal & { events: number }>();
@@ -147,10 +147,17 @@ const reasonsTable = ({ byReason: rows }: RedriveReport): string =>
 function eventsTable(events: readonly ReportedEvent[]): string {
   const rows = events
     .slice(0, MAX_LISTED)
-    .map(({ statusId, rejectedAt, redriven, detail }) => [statusId, rejectedAt, String(redriven), detail]);
+    .map(({ statusId, eventId, source, rejectedAt, redriven, detail }) => [
+      ...[statusId, eventId ?? "-", source ?? "-"],
+      ...[rejectedAt, String(redriven), detail],
+    ]);
   const more = events.length - rows.length;
   const rest = more > 0 ? `… and ${more} more; --json lists all.\n` : "";
-  return table(["event", "rejected at", "earlier rounds", "because"], rows, ["earlier rounds"]) + rest;
+  return (
+    table(["event", "event id", "source", "rejected at", "earlier rounds", "because"], rows, [
+      "earlier rounds",
+    ]) + rest
+  );
 }
 
 /** What was sent, for people. */

@@ -1,5 +1,4 @@
 import type { Admin, Kafka } from "kafkajs";
-import { MAX_LEDGER_CHARS } from "../batching/ledger.ts";
 import type { AnyConfig } from "../config/schema.ts";
 import type { Lane } from "../delivery/lane.ts";
 import { OptoutError } from "../errors.ts";
@@ -13,7 +12,7 @@ import type { Metrics } from "../observability/metrics.ts";
 import { type Assignment, type AssignmentOptions, createAssignment } from "./assignment.ts";
 import { abandonSpan, type BatchSpan, startBatchSpan } from "./batch-span.ts";
 import type { Lease } from "./lease.ts";
-import { createPartition } from "./partition.ts";
+import { createPartition, type PartitionOptions } from "./partition.ts";
 import type { ResultPublisher } from "./result-publisher.ts";
 import { pendingBytesOfEach } from "./room.ts";
 import type { SealedBatch } from "./sealed-batch.ts";
@@ -37,8 +36,8 @@ export interface MemberOptions {
   schemas: SchemaCache | null;
   results: ResultPublisher;
   lease: Lease;
-  /** Of a ledger at most; by default as many as a broker's `offset.metadata.max.bytes` allows by default. */
-  maxLedgerChars?: number;
+  /** Those that aren't configured; by default a ledger has what a broker's `offset.metadata.max.bytes` allows by default. */
+  limits?: Pick<PartitionOptions["limits"], "maxLedgerChars">;
   metrics: Metrics;
   logger: Logger;
   /** The process can't go on. */
@@ -64,7 +63,7 @@ export function createMember(options: MemberOptions): Member {
       limits: {
         ...config.batching,
         maxPendingBytes: pendingBytesOfEach(owned),
-        maxLedgerChars: options.maxLedgerChars ?? MAX_LEDGER_CHARS,
+        ...options.limits,
       },
       ...restart,
       port: {
@@ -102,6 +101,7 @@ export function createMember(options: MemberOptions): Member {
       loadSchema: async (id) => schemas?.load(id, signal),
       pause: () => consumer.pause(number),
       resume: () => !signal.aborted && consumer.resume(number),
+      pressure: results.pressure,
     });
     return slot;
   };

@@ -114,8 +114,8 @@ export function createPartition(options: PartitionOptions): Partition {
   };
 
   /** Seals the open batch if it is due. False if it is and the ledger has no room. */
-  const sealIfDue = (): boolean => {
-    const trigger = batcher.cutAfter(now());
+  const sealIfDue = (at = now()): boolean => {
+    const trigger = batcher.cutAfter(at);
     return trigger === undefined || trySeal(trigger);
   };
 
@@ -192,10 +192,10 @@ export function createPartition(options: PartitionOptions): Partition {
   };
 
   /** After any change: seals what is due, and pauses or resumes reading by the room that there is. */
-  const adjust = (): void => {
+  const adjust = (at?: number): void => {
     // Without room there is nothing to wait for: no event can join the open batch.
     if (room.isFull(1)) trySeal("events");
-    if (!sealIfDue() || isBlocked()) setPaused(true);
+    if (!sealIfDue(at) || isBlocked()) setPaused(true);
     else if (!room.isFull(RESUME_SHARE) || recutter.isWithinRange) setPaused(false);
   };
 
@@ -267,15 +267,16 @@ export function createPartition(options: PartitionOptions): Partition {
         position = record.offset + 1;
         return true;
       }
-      if (!sealIfDue() || !makeWayFor(decoded)) {
+      const at = now();
+      if (!sealIfDue(at) || !makeWayFor(decoded)) {
         setPaused(true);
         return false;
       }
       const isFirst = batcher.openEvents === 0;
-      batcher.add(record, decoded, now());
+      batcher.add(record, decoded, at);
       room.add(record);
       position = record.offset + 1;
-      adjust();
+      adjust(at);
       if (isFirst && batcher.openEvents > 0) armTimer();
       return true;
     },

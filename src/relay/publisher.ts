@@ -3,7 +3,7 @@ import type { Message } from "kafkajs";
 import { backoff } from "../delivery/retry.ts";
 import { messageOf } from "../errors.ts";
 import { explainKafkaError, kafkaErrorType } from "../kafka/errors.ts";
-import type { RecordProducer } from "../kafka/producer.ts";
+import { type RecordProducer, sizeOf } from "../kafka/producer.ts";
 import type { Logger } from "../observability/logger.ts";
 import { bareDeadLetter } from "../results/dead-letter.ts";
 
@@ -76,12 +76,6 @@ function smallerForms(message: Message): Message[] {
   const bare = bareDeadLetter(message);
   return [...(message.value === null ? [] : [withoutValue(message)]), ...(bare === undefined ? [] : [bare])];
 }
-
-const sizeOf = ({ key, value, headers = {} }: Message): number =>
-  [key, value, ...Object.values(headers).flat()].reduce<number>(
-    (sum, part) => sum + (part === null || part === undefined ? 0 : Buffer.byteLength(part)),
-    0,
-  );
 
 /** The messages whose turn it is: in order, as many as go out at once. */
 function nextItems(parcels: readonly Parcel[]): Item[] {

@@ -202,6 +202,7 @@ const answeredAt = ({ outcomes }: SealedBatch): number | undefined => {
 /** Of a status: where its event came from, if it was redriven, and the trace; without one of the relay's, the event's own. */
 function statusHeaders({ record }: BatchEvent, ofBatch: Record<string, string> | undefined) {
   const redriven = readRedriven(record.headers);
+  if (ofBatch !== undefined && redriven === undefined) return { headers: ofBatch };
   const headers = {
     ...(ofBatch ?? traceHeaders(readTraceContext(record.headers))),
     ...(redriven && writeRedriven(redriven)),

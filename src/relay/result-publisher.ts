@@ -1,4 +1,5 @@
 import type { SpanContext } from "@opentelemetry/api";
+import { type Deferred, deferred } from "../deferred.ts";
 import { OptoutError } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
@@ -14,7 +15,13 @@ export interface ResultPublisher {
   /** Resolves when all of it is published; never, once `signal` is aborted: the partition's next owner publishes. */
   publish(sealed: SealedBatch, signal: AbortSignal, trace: BatchSpan | undefined): Promise<void>;
   readonly isPublishing: boolean;
+  /** While more than a few sends' worth of results wait: resolves when that is over. */
+  pressure(): Promise<void> | undefined;
 }
+
+/** Events whose results wait, above which there is pressure, and below which there is none any more. */
+const PRESSURE_FROM = 8_000;
+const PRESSURE_UNTIL = 4_000;
 
 export interface ResultPublisherOptions {
   publisher: Publisher;
@@ -30,6 +37,16 @@ export interface ResultPublisherOptions {
 export function createResultPublisher(options: ResultPublisherOptions): ResultPublisher {
   const { publisher, context, metrics, logger, onFatal } = options;
   let publishing = 0;
+  let waiting = 0;
+  let relief: Deferred | undefined;
+
+  const wait = (events: number): void => {
+    waiting += events;
+    if (waiting > PRESSURE_FROM) relief ??= deferred();
+    if (waiting > PRESSURE_UNTIL) return;
+    relief?.resolve();
+    relief = undefined;
+  };
 
   /** Without a status its batch can't be settled, so a failure here must not be passed over. */
   const resultsOf = (sealed: SealedBatch, spanContext: SpanContext | undefined): BatchResults | undefined => {
@@ -87,15 +104,19 @@ export function createResultPublisher(options: ResultPublisherOptions): ResultPu
     get isPublishing() {
       return publishing > 0;
     },
+    pressure: () => relief?.promise,
     async publish(sealed, signal, trace) {
       const span = trace && startSendSpan(context.topics.status, trace.context, sealed.batch.events.length);
       let results: BatchResults | undefined;
       publishing++;
+      const { length } = sealed.batch.events;
+      wait(length);
       const published = await publisher.publish(() => {
         results = resultsOf(sealed, recordedContext(span));
         return results?.messages ?? [];
       }, signal);
       publishing--;
+      wait(-length);
       span?.end();
       if (!published || results === undefined) return never();
       count(results, trace);

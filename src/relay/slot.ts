@@ -26,6 +26,8 @@ export interface SlotOptions {
   loadSchema(id: SchemaId): Promise<void>;
   pause(): void;
   resume(): void;
+  /** While records are read faster than their results are published: resolves, never rejects, when that is made up for. */
+  pressure(): Promise<void> | undefined;
 }
 
 /** Records decoded between two looks at the clock, and the longest stretch without a turn for others, in milliseconds. */
@@ -35,6 +37,9 @@ const MAX_STRETCH_MS = 10;
 /** Waiting in place for a schema: for one, and for all in one `read`, during which other partitions aren't read; ms. */
 const SCHEMA_WAIT_MS = 100;
 const MAX_SCHEMA_WAITS_MS = 500;
+
+/** Waiting in place for results to be published; longer, and they aren't just late. What may be held bounds the rest; ms. */
+const MAX_PRESSURE_WAIT_MS = 200;
 
 /** Schemas loaded at the same time for one partition: ids that garbage made up, two seconds each, would hold it otherwise. */
 const MAX_LOADS = 64;
@@ -57,14 +62,20 @@ function copyOfHeader(value: unknown): unknown {
   return Buffer.isBuffer(value) ? Buffer.from(value) : value;
 }
 
+const NO_HEADERS: SourceRecord["headers"] = Object.freeze({});
+
+function copyOfHeaders(headers: KafkaMessage["headers"]): SourceRecord["headers"] {
+  const entries = Object.entries(headers ?? {});
+  if (entries.length === 0) return NO_HEADERS;
+  return Object.fromEntries(entries.map(([name, value]) => [name, copyOfHeader(value)]));
+}
+
 const sourceRecord = (message: KafkaMessage): SourceRecord => ({
   offset: Number(message.offset),
   timestamp: timestampOf(message),
   key: copyOf(message.key),
   value: copyOf(message.value),
-  headers: Object.fromEntries(
-    Object.entries(message.headers ?? {}).map(([name, value]) => [name, copyOfHeader(value)]),
-  ),
+  headers: copyOfHeaders(message.headers),
 });
 
 /** Whether it resolves, and does so in time. */
@@ -140,6 +151,12 @@ export function createSlot(options: SlotOptions): Slot {
       let startedAt = performance.now();
       let patience = MAX_SCHEMA_WAITS_MS;
       let looked = 0;
+      const pressure = options.pressure();
+      if (pressure !== undefined) {
+        await resolvesWithin(pressure, MAX_PRESSURE_WAIT_MS);
+        if (!isCurrent()) return 0;
+        startedAt = performance.now();
+      }
       for (let taken = 0; taken < messages.length; ) {
         if (taken % RECORDS_PER_LOOK === 0 && performance.now() - startedAt > MAX_STRETCH_MS) {
           await nextTurn();

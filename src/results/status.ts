@@ -98,18 +98,41 @@ export interface StatusEncoderOptions {
   schema?: string;
 }
 
-/** Those of a batch mostly share what the environments made of them, which is half of the text: it is written once. */
+const json = JSON.stringify;
+
+/**
+ * Those of a batch mostly share what became of them, which is most of the text: it is written once. Worth: a third of the
+ * time that `JSON.stringify` takes for a whole record.
+ */
 function createJsonEncoder(): StatusEncoder["encode"] {
-  let shared: readonly EnvironmentResult[] | undefined;
+  let last: StatusRecord | undefined;
   let text = "";
-  return ({ environments, ...rest }) => {
-    if (environments !== shared) {
-      shared = environments;
-      text = JSON.stringify(environments);
+  let place: Pick<StatusRecord["origin"], "topic" | "partition"> = { topic: "", partition: -1 };
+  let placeText = "";
+  const originText = ({ topic, partition, offset, timestamp }: StatusRecord["origin"]): string => {
+    if (topic !== place.topic || partition !== place.partition) {
+      place = { topic, partition };
+      placeText = `"topic":${json(topic)},"partition":${partition}`;
     }
-    return Buffer.from(`${JSON.stringify(rest).slice(0, -1)},"environments":${text}}`);
+    return `{${placeText},"offset":${offset},"timestamp":${json(timestamp)}}`;
+  };
+  const sharedText = (record: StatusRecord): string => {
+    if (last === undefined || !SHARED.every((name) => record[name] === last?.[name])) {
+      text = SHARED.map((name) => `${json(name)}:${json(record[name])}`).join(",");
+    }
+    last = record;
+    return text;
+  };
+  return (record) => {
+    const { statusId, eventId, phone, source, occurredAt, origin } = record;
+    return Buffer.from(
+      `{"statusId":${json(statusId)},"eventId":${json(eventId)},"phone":${json(phone)},"source":${json(source)},` +
+        `"occurredAt":${json(occurredAt)},"origin":${originText(origin)},${sharedText(record)}}`,
+    );
   };
 }
+
+const SHARED = ["outcome", "reason", "detail", "idempotencyKey", "completedAt", "environments"] as const;
 
 /** Status records as bytes: Avro in Confluent's wire format when there is a registry, else JSON. */
 export function createStatusEncoder({ registry, topic, schema }: StatusEncoderOptions): StatusEncoder {

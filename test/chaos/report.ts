@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { grouped } from "../../src/grouped.ts";
 import type { Evidence, Violation } from "./evidence.ts";
 import { lastAt } from "./history.ts";
 import type { DeedName, Schedule } from "./schedule.ts";
@@ -119,8 +120,6 @@ export function lineOf(
     violations: [...violations],
   };
 }
-
-const grouped = (number: number): string => number.toLocaleString("en-US");
 
 /** The table of docs/reliability.md. */
 export function tableOf(lines: readonly Line[]): string {

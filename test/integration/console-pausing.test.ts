@@ -1,29 +1,21 @@
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import type { Browser } from "playwright-core";
+import { after, describe, test } from "node:test";
 import type { ConfigInput } from "../../src/config/schema.ts";
-import { launchBrowser, openPage } from "../support/browser.ts";
+import { useBrowser } from "../support/browser.ts";
 import { assertNoFaults, card, headline, othersHave, shows } from "../support/console.ts";
 import { createScenario, optOuts, phones } from "../support/scenario.ts";
 import { releaseStack } from "../support/stack.ts";
 import { assertOnEveryList } from "../support/verify.ts";
 import { laneOf, listed, stateOf } from "../support/views.ts";
 
-let browser: Browser;
-
 describe("pausing an environment in the console", () => {
-  before(async () => {
-    browser = await launchBrowser();
-  });
-  after(async () => {
-    await browser?.close();
-    await releaseStack();
-  });
+  const openPage = useBrowser();
+  after(releaseStack);
 
   test("an environment is paused and resumed by a click, once that is confirmed", async () => {
     await using scenario = await createScenario();
     const relay = await scenario.startRelay();
-    await using console = await openPage(browser, relay.url);
+    await using console = await openPage(relay.url);
     const { page } = console;
     const button = (name: string) => page.getByRole("button", { name, exact: true });
     const dialog = page.getByRole("dialog");
@@ -70,7 +62,7 @@ describe("pausing an environment in the console", () => {
       config.server = { port: 0, adminToken };
     };
     const relay = await scenario.startRelay({ change });
-    await using console = await openPage(browser, relay.url);
+    await using console = await openPage(relay.url);
     const { page } = console;
     const dialog = page.getByRole("dialog");
     const token = page.getByLabel("Admin token");
@@ -108,7 +100,7 @@ describe("pausing an environment in the console", () => {
       },
     });
     const { port } = new URL(relay.url);
-    await using console = await openPage(browser, `http://127.0.0.1:${port}`);
+    await using console = await openPage(`http://127.0.0.1:${port}`);
     const { page } = console;
     await shows(page, headline, /^All is well/);
     await shows(page, "#pausing-note", /^Pausing isn't possible from here: .*server\.adminToken/);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { after, describe, test } from "node:test";
+import type { BrowserContextOptions, Page } from "playwright-core";
 import type { ConfigInput } from "../../src/config/schema.ts";
 import { findFreePorts } from "../../src/local-stack/ports.ts";
-import { launchBrowser, openPage, type WatchedPage } from "../support/browser.ts";
+import { useBrowser, type WatchedPage } from "../support/browser.ts";
 import {
   assertNoFaults,
   assertNoPhones,
@@ -21,19 +21,11 @@ import { assertOnEveryList } from "../support/verify.ts";
 import { laneOf, listed } from "../support/views.ts";
 import { waitFor } from "../support/wait.ts";
 
-let browser: Browser;
-
-const open = (relay: RelayProcess, options?: BrowserContextOptions): Promise<WatchedPage> =>
-  openPage(browser, relay.url, options);
-
 describe("the console", () => {
-  before(async () => {
-    browser = await launchBrowser();
-  });
-  after(async () => {
-    await browser?.close();
-    await releaseStack();
-  });
+  const openPage = useBrowser();
+  const open = (relay: RelayProcess, options?: BrowserContextOptions): Promise<WatchedPage> =>
+    openPage(relay.url, options);
+  after(releaseStack);
 
   test("says which environment is out, since when, how many people wait and what to do; and sees it heal", async () => {
     await using scenario = await createScenario();
@@ -210,7 +202,7 @@ describe("the console", () => {
   test("it asks each second, and seldom while nobody looks, without calling the relay lost", async () => {
     await using scenario = await createScenario();
     const relay = await scenario.startRelay();
-    await using console = await openPage(browser, relay.url, {}, (page) => page.clock.install());
+    await using console = await openPage(relay.url, {}, (page) => page.clock.install());
     const { page, polls, pollsEnded } = console;
     /** Seconds of the page's clock; none passes while an answer is on its way, or it would be given up. */
     const pass = async (seconds: number): Promise<void> => {

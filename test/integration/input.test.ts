@@ -33,8 +33,7 @@ const setTopic = ({ admin, config }: Scenario, settings: Record<string, string>)
   });
 
 /** Compaction looks for work every 15 s, so it is set to work at the start and looked at in the end. */
-async function prepareCompaction(): Promise<Scenario> {
-  const scenario = await createScenario({ partitions: 1, batching: { maxEntries: 4 } });
+async function prepareCompaction(scenario: Scenario): Promise<void> {
   // Every request ends the segment before it; the last segment is never compacted.
   await setTopic(scenario, { "segment.ms": "1" });
   for (const environment of scenario.environments)
@@ -54,7 +53,6 @@ async function prepareCompaction(): Promise<Scenario> {
     "cleanup.policy": "compact",
     "min.cleanable.dirty.ratio": "0.001",
   });
-  return scenario;
 }
 
 /** Seven events of ten have the key of an earlier one. */
@@ -64,13 +62,19 @@ const keyedOptOuts = (from: number, to: number): Message[] =>
   );
 
 describe("input", () => {
-  let compaction: Promise<Scenario>;
-  before(() => {
-    compaction = prepareCompaction();
-    // Awaited by its test.
+  let compacted: Scenario;
+  let compaction: Promise<void>;
+  before(async () => {
+    compacted = await createScenario({ partitions: 1, batching: { maxEntries: 4 } });
+    compaction = prepareCompaction(compacted);
+    // Awaited by its test, if that is among those that were asked for.
     compaction.catch(() => {});
   });
-  after(releaseStack);
+  after(async () => {
+    await compaction?.catch(() => {});
+    await compacted?.[Symbol.asyncDispose]();
+    await releaseStack();
+  });
 
   test("each bad record is rejected for its own reason and dead-lettered byte for byte; the good ones go on", async () => {
     await using scenario = await createScenario({ partitions: 1, environments: ["production", "us-west"] });
@@ -272,7 +276,8 @@ describe("input", () => {
   });
 
   test("records that were compacted away, sealed ones among them, leave no hole that reading stops at", async () => {
-    await using scenario = await compaction;
+    await compaction;
+    const scenario = compacted;
     const { topics } = scenario.config;
     const left = await waitFor("the broker to compact", async () => {
       const records = await readTopic(scenario.kafka, scenario.admin, topics.events);

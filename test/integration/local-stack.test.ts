@@ -8,7 +8,7 @@ import { dirname, extname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { promisify } from "node:util";
-import { type Consumer, Kafka, logLevel } from "kafkajs";
+import type { Consumer } from "kafkajs";
 import { OptoutError } from "../../src/errors.ts";
 import {
   type Artifact,
@@ -17,7 +17,7 @@ import {
   isCached,
 } from "../../src/local-stack/artifacts.ts";
 import { type LocalStack, startLocalStack } from "../../src/local-stack/local-stack.ts";
-import { createTopics } from "../support/kafka.ts";
+import { createTopics, testKafka } from "../support/kafka.ts";
 import { waitFor } from "../support/wait.ts";
 
 const run = promisify(execFile);
@@ -35,7 +35,7 @@ describe("a local stack", () => {
   after(() => stack.stop());
 
   it("takes records, gives them to a group, and has them still after the broker was restarted, and killed", async () => {
-    const kafka = new Kafka({ brokers: stack.brokers, logLevel: logLevel.NOTHING });
+    const kafka = testKafka(stack.brokers);
     const admin = kafka.admin();
     const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 });
     await Promise.all([admin.connect(), producer.connect()]);

@@ -4,9 +4,20 @@ import type { Happening } from "./wire.ts";
 
 /**
  * What an environment does with requests about entries. "drop": takes them and says nothing; "cut": neither; "short": takes
- * all entries but the first, and says how many.
+ * all entries but the first, and says how many. "503 for some": to all requests that hold one of some phones.
  */
-export const MODES = ["ok", "hang", "cut", "drop", "503", "429", "401", "short"] as const;
+export const MODES = [
+  "ok",
+  "hang",
+  "cut",
+  "drop",
+  "503",
+  "429",
+  "401",
+  "short",
+  "503 for some",
+  "429 for some",
+] as const;
 export type Mode = (typeof MODES)[number];
 
 /** One environment: its list, and the keys it remembers. */
@@ -53,6 +64,17 @@ const response = (status: number, body: object | null = null): HttpResponse => (
 const taken = (count: number): HttpResponse =>
   response(201, { success: true, entriesProcessed: count, duplicateCount: 0 });
 
+/** The last digit of phones that trouble some environments. */
+const TROUBLE = "6";
+
+/** The status of requests that an environment has no time for; undefined if it takes this one. */
+function troubleOf(mode: Mode, entries: readonly Entry[]): number | undefined {
+  const status = Number(mode.slice(0, 3));
+  if (Number.isNaN(status)) return undefined;
+  const isForAll = !mode.endsWith("for some");
+  return isForAll || entries.some(({ phone }) => phone.endsWith(TROUBLE)) ? status : undefined;
+}
+
 export function createEnvironments(options: EnvironmentsOptions): Environments {
   const all = new Map(options.names.map((name): [string, Environment] => [name, { name, mode: "ok" }]));
   /** By environment and key: requests taken whole. */
@@ -62,7 +84,8 @@ export function createEnvironments(options: EnvironmentsOptions): Environments {
   const takeEntries = ({ name, mode }: Environment, key: string, body: string): HttpResponse | "cut" => {
     const entries: Entry[] = JSON.parse(body);
     if (mode === "cut") return "cut";
-    if (mode === "503" || mode === "429" || mode === "401") return response(Number(mode));
+    const trouble = troubleOf(mode, entries);
+    if (trouble !== undefined) return response(trouble);
     if (remembered.has(`${name} ${key}`)) return taken(entries.length);
     if (entries.some(({ phone }) => options.refuses(name, phone))) return response(422);
     if (mode === "short") {

@@ -3,7 +3,7 @@ import { isMainThread, parentPort, Worker, workerData } from "node:worker_thread
 import fc from "fast-check";
 import { SABOTAGES } from "./sabotage.ts";
 import { simulate } from "./simulation.ts";
-import { expiryPlan, fullPlan, type Plan, plan, rereadPlan } from "./steps.ts";
+import { expiryPlan, failingPlan, fullPlan, type Plan, plan, rereadPlan } from "./steps.ts";
 import { installVirtualTime } from "./virtual-time.ts";
 
 export interface Exploration {
@@ -14,7 +14,7 @@ export interface Exploration {
 }
 
 /** Of all plans. */
-const any = fc.oneof({ weight: 8, arbitrary: plan }, rereadPlan, expiryPlan, fullPlan);
+const any = fc.oneof({ weight: 8, arbitrary: plan }, rereadPlan, expiryPlan, fullPlan, failingPlan);
 
 /**
  * Looks for a plan that violates something, and reports it. In a thread of its own, where node:test doesn't keep books of every

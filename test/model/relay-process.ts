@@ -58,8 +58,6 @@ export interface RelayProcess {
 
 const SESSION_TIMEOUT_MS = 10_000;
 const MONITOR_MS = 5_000;
-/** As the HTTP client has it. */
-const REQUEST_TIMEOUT_MS = 30_000;
 
 const logger = silentLogger();
 const metrics: Metrics = createMetrics({ version: "0", environments: ALL_ENVIRONMENTS });
@@ -88,23 +86,12 @@ function configOf(setting: Setting): Config {
   };
 }
 
-/** Rejects after the HTTP client's timeout. */
-const withTimeout =
-  (send: HttpSend): HttpSend =>
-  (request) =>
-    new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error("timeout")), REQUEST_TIMEOUT_MS);
-      send(request)
-        .finally(() => clearTimeout(timer))
-        .then(resolve, reject);
-    });
-
 function laneOf(environment: ComplianceEnvironment, options: RelayProcessOptions, lease: Lease): Lane {
   const { name, requestsPerSecond, maxConcurrency, retry, auth } = environment;
   const { now, random } = options;
   const actual = complianceDnc.create({ environment, auth: () => auth, now });
   const dialect = { ...actual, maxEntries: MAX_ENTRIES_OF[name] ?? actual.maxEntries };
-  const send = withTimeout(options.send(name));
+  const send = options.send(name);
   return createLane({
     ...{ name, requestsPerSecond, maxConcurrency, retry, dialect, send, logger, now, random },
     tokens: createTokenSource({
@@ -144,7 +131,7 @@ export function startRelay(options: RelayProcessOptions): RelayProcess {
     onPublished() {},
   });
   const member = createMember({
-    maxLedgerChars: options.maxLedgerChars,
+    limits: { maxLedgerChars: options.maxLedgerChars },
     ...{ config, kafka: client.kafka, admin: client.admin, clusterId: CLUSTER_ID, lanes },
     ...{ schemas: null, results, lease, metrics, logger, onFatal: options.onFatal },
   });

@@ -1,10 +1,11 @@
 import type fc from "fast-check";
 import { PartitionAssigners } from "kafkajs";
 import { decodeLedger, encodeLedger, MAX_LEDGER_CHARS } from "../../src/batching/ledger.ts";
+import type { HttpRequest, HttpResponse } from "../../src/delivery/dialects/dialect.ts";
 import type { Committed } from "./broker.ts";
 import { readRange } from "./reading.ts";
 import type { Setting } from "./relay-process.ts";
-import { expiryPlan, fullPlan, type Plan, rereadPlan } from "./steps.ts";
+import { expiryPlan, failingPlan, fullPlan, type Plan, rereadPlan, stopPlan } from "./steps.ts";
 import type { Log } from "./topic.ts";
 import type { Sabotage } from "./world.ts";
 
@@ -23,6 +24,13 @@ function forged(
     digest: readRange(log, partition, [batch.first, batch.last], region).digest,
   }));
   return encodeLedger(base, batches, environments);
+}
+
+/** The answer to a request, had the environment taken it. */
+function acknowledged(request: HttpRequest): HttpResponse {
+  const entries: unknown[] = JSON.parse(request.body.toString());
+  const body = JSON.stringify({ success: true, entriesProcessed: entries.length, duplicateCount: 0 });
+  return { status: 201, header: () => undefined, body };
 }
 
 /** A way to break the protocol, by a wrapper around a port. */
@@ -199,9 +207,37 @@ export const SABOTAGES: readonly Sabotaged[] = [
         const answer = actual(request);
         if (request.headers["idempotency-key"] === undefined) return answer;
         answer.catch(() => {});
-        const entries: unknown[] = JSON.parse(request.body.toString());
-        const body = JSON.stringify({ success: true, entriesProcessed: entries.length, duplicateCount: 0 });
-        return Promise.resolve({ status: 201, header: () => undefined, body });
+        return Promise.resolve(acknowledged(request));
+      },
+    },
+  },
+  {
+    name: "wishes that lose patience with one that is told to slow down",
+    hurts: /^order:/,
+    seed: 1,
+    plans: failingPlan,
+    sabotage: {
+      send: (actual) => async (request) => {
+        const response = await actual(request);
+        return response.status === 429 ? { ...response, status: 500 } : response;
+      },
+    },
+  },
+  {
+    name: "wishes that lose patience with one whose lane is closed",
+    hurts: /^order:/,
+    seed: 1,
+    plans: failingPlan,
+    sabotage: {
+      send(actual) {
+        const failures = new Map<string, number>();
+        return async (request) => {
+          const key = request.headers["idempotency-key"] ?? "";
+          const response = await actual(request);
+          if (response.status !== 503) return response;
+          failures.set(key, (failures.get(key) ?? 0) + 1);
+          return (failures.get(key) ?? 0) < 8 ? response : acknowledged(request);
+        };
       },
     },
   },
@@ -209,6 +245,7 @@ export const SABOTAGES: readonly Sabotaged[] = [
     name: "an end in order that commits nothing",
     hurts: /^drain:/,
     seed: 1,
+    plans: stopPlan,
     sabotage: {
       member: (actual) => {
         actual.committer.flush = async () => {};
@@ -223,10 +260,7 @@ export const SABOTAGES: readonly Sabotaged[] = [
     sabotage: {
       send: (actual) => async (request) => {
         const response = await actual(request);
-        if (response.status !== 503) return response;
-        const entries: unknown[] = JSON.parse(request.body.toString());
-        const body = JSON.stringify({ success: true, entriesProcessed: entries.length });
-        return { ...response, status: 201, body };
+        return response.status === 503 ? acknowledged(request) : response;
       },
     },
   },

@@ -201,3 +201,44 @@ export const fullPlan: fc.Arbitrary<Plan> = fc
       steps,
     };
   });
+
+/** A process is told to end while requests are under way. */
+export const stopPlan: fc.Arbitrary<Plan> = fc
+  .record({ plan, seed, count: fc.integer({ min: 5, max: 40 }) })
+  .map(({ plan: base, seed: wishes, count }) => {
+    const underWay: Step = { kind: "happen", count, seed: wishes };
+    const stop: Step = { kind: "stop", process: 0 };
+    const end: Step = { kind: "pass", milliseconds: 12_000, busily: false };
+    return { ...base, steps: [begin, write(wishes), underWay, stop, end, ...base.steps.slice(0, 5)] };
+  });
+
+/**
+ * One environment fails again and again: some wishes by themselves while it takes others, all of them, or by turns. More wishes
+ * come all the time, many about the same phones, and are given time.
+ */
+export const failingPlan: fc.Arbitrary<Plan> = fc
+  .record({
+    plan,
+    modes: fc.array(
+      fc.constantFrom("503 for some" as const, "429 for some" as const, "503" as const, "cut" as const),
+      { minLength: 1, maxLength: 3 },
+    ),
+    wishes: fc.array(seed, { minLength: 8, maxLength: 16 }),
+    milliseconds: fc.integer({ min: 300, max: 1_500 }),
+  })
+  .map(({ plan: base, modes, wishes, milliseconds }) => {
+    const failing = modes.flatMap((mode): Step[] => [
+      { kind: "environment", name: "us-west", mode },
+      ...wishes.flatMap((each): Step[] => [
+        { kind: "produce", partition: 0, count: 3, seed: each },
+        { kind: "pass", milliseconds, busily: false },
+      ]),
+    ]);
+    return {
+      ...base,
+      setting: { ...base.setting, environments: ["us-west"], maxEntries: 1, maxPendingEntries: 40 },
+      maxLedgerChars: MAX_LEDGER_CHARS,
+      phones: 4,
+      steps: [begin, ...failing, ...base.steps.slice(0, 5)],
+    };
+  });

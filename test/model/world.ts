@@ -10,6 +10,7 @@ import { type Client, connectionLost, createClient, type KafkaFaults, outOfRange
 import { createEnvironments, type Environments } from "./environments.ts";
 import { createJudge, type Judge } from "./judge.ts";
 import { ALL_ENVIRONMENTS, type RelayProcess, type Setting, startRelay } from "./relay-process.ts";
+import { createRequests } from "./requests.ts";
 import { type Context, createTimers, randomFrom, within } from "./virtual-time.ts";
 import { createWire, type Happening, type Wire } from "./wire.ts";
 
@@ -141,18 +142,11 @@ export function createWorld(options: WorldOptions): World {
       setting: process.setting,
       client: clientOf(process),
       send(environment) {
-        const send: HttpSend = (request) => {
-          const key = request.headers["idempotency-key"];
-          const sent = environments.send(process.number, environment, request);
-          if (key === undefined) return sent;
-          const body = request.body.toString();
-          judge.onSend(process.number, environment, key, body);
-          return sent.then((response) => {
-            const epoch = process.relay?.member.assignment.epoch;
-            judge.onAnswer({ process: process.number, environment, key, body, response, epoch });
-            return response;
-          });
-        };
+        const send = createRequests({
+          ...{ process: process.number, environment, judge },
+          send: (request) => environments.send(process.number, environment, request),
+          epoch: () => process.relay?.member.assignment.epoch,
+        });
         return sabotage.send?.(send) ?? send;
       },
       maxLedgerChars: sabotage.maxLedgerChars?.(maxLedgerChars) ?? maxLedgerChars,
@@ -173,7 +167,7 @@ export function createWorld(options: WorldOptions): World {
     member.assignment.close();
     await drain();
     if (!process.isDisturbed && now < until && epoch === member.assignment.epoch) {
-      judge.onDrained(process.number, epoch);
+      judge.onDrained(epoch);
     }
     await member.consumer.stop();
   };

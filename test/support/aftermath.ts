@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { type Background, inBackground } from "./background.ts";
 import { type Committed, optOuts, type Scenario } from "./scenario.ts";
 import {
   assertCutOnce,
@@ -100,24 +101,21 @@ export async function asSoonAs(what: string, isTrue: () => boolean | Promise<boo
   }
 }
 
-/** Opt-outs produced at a steady rate, as long as deliveries keep up, from index 0 on, until they are stopped. */
-export interface Load {
-  /** Resolves with how many there are. */
-  stop(): Promise<number>;
-}
-
 /** Events. A slow machine would otherwise end with a backlog that takes it minutes. */
 const MAX_AHEAD = 5_000;
 
+/**
+ * Opt-outs produced at a steady rate, as long as deliveries keep up, from index 0 on, until they are stopped; that resolves
+ * with how many there are.
+ */
 export function startLoad(
   { produce, simulator, environments }: Scenario,
   options: { events: number; everyMs: number },
-): Load {
+): Background<number> {
   const [first = ""] = environments;
-  const stopping = new AbortController();
-  const run = async (): Promise<number> => {
+  return inBackground(async (signal) => {
     let produced = 0;
-    while (!stopping.signal.aborted) {
+    while (!signal.aborted) {
       if (produced - simulator.entries(first).length <= MAX_AHEAD) {
         await produce(optOuts(produced, produced + options.events));
         produced += options.events;
@@ -125,16 +123,7 @@ export function startLoad(
       await sleep(options.everyMs);
     }
     return produced;
-  };
-  const running = run();
-  // A failure is reported by `stop`.
-  running.catch(() => {});
-  return {
-    stop() {
-      stopping.abort();
-      return running;
-    },
-  };
+  });
 }
 
 /** Mulberry32. The moments of a failed run can be had again with OPTOUT_TEST_SEED; where they strike can't. */

@@ -1,5 +1,6 @@
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
+import { after, before } from "node:test";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 
 /** The machine's Chromium: what OPTOUT_TEST_CHROMIUM names, else the first there is on the path. */
@@ -28,7 +29,15 @@ function isExecutable(path: string): boolean {
   }
 }
 
-export const launchBrowser = (): Promise<Browser> => chromium.launch({ executablePath: findChromium() });
+/** To be called in a suite, whose tests share the browser; opens a page in it. */
+export function useBrowser(): (...page: PageArguments) => Promise<WatchedPage> {
+  let browser: Browser;
+  before(async () => {
+    browser = await chromium.launch({ executablePath: findChromium() });
+  });
+  after(() => browser?.close());
+  return (...page) => openPage(browser, ...page);
+}
 
 /** A page, and what must not happen to it. */
 export interface WatchedPage extends AsyncDisposable {
@@ -42,12 +51,17 @@ export interface WatchedPage extends AsyncDisposable {
   readonly pollsEnded: () => number;
 }
 
-/** Opens a URL in a profile of its own. `prepare` comes before anything is loaded. */
-export async function openPage(
-  browser: Browser,
+type PageArguments = [
   url: string,
-  options: BrowserContextOptions = {},
-  prepare: (page: Page) => Promise<void> = async () => {},
+  options?: BrowserContextOptions,
+  /** Comes before anything is loaded. */
+  prepare?: (page: Page) => Promise<void>,
+];
+
+/** Opens a URL in a profile of its own. */
+async function openPage(
+  browser: Browser,
+  ...[url, options = {}, prepare = async () => {}]: PageArguments
 ): Promise<WatchedPage> {
   const context = await browser.newContext(options);
   const page = await context.newPage();

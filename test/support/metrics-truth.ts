@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CLOSED_MESSAGES } from "../../src/delivery/circuit.ts";
 import { REJECT_REASONS } from "../../src/events/event.ts";
 import { VERSION } from "../../src/version.ts";
+import { inBackground } from "./background.ts";
 import type { Exposition } from "./prometheus.ts";
 import type { Committed, RelayProcess, Scenario } from "./scenario.ts";
 import { attemptsBy, entryRequests } from "./verify.ts";
@@ -227,13 +228,12 @@ export async function assertSums(
  * first: what it shows then, the other must have dropped before. A relay that has ended shows nothing.
  */
 export function watchForDoubles(gainer: RelayProcess, loser: RelayProcess) {
-  const stopping = new AbortController();
   const shown = async (relay: RelayProcess) =>
     relay.running ? shownPartitions(await scrape(relay).catch(() => nothing)) : [];
-  const run = async () => {
+  return inBackground(async (signal) => {
     const doubles: string[] = [];
     let scrapes = 0;
-    while (!stopping.signal.aborted) {
+    while (!signal.aborted) {
       const gained = await shown(gainer);
       const kept = await shown(loser);
       doubles.push(...gained.filter((partition) => kept.includes(partition)));
@@ -241,16 +241,7 @@ export function watchForDoubles(gainer: RelayProcess, loser: RelayProcess) {
       await sleep(20);
     }
     return { doubles, scrapes };
-  };
-  const running = run();
-  // A failure is reported by `stop`.
-  running.catch(() => {});
-  return {
-    stop() {
-      stopping.abort();
-      return running;
-    },
-  };
+  });
 }
 
 const nothing: Exposition = { families: new Map(), value: () => Number.NaN, sum: () => 0 };

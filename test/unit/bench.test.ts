@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { performancePage } from "../../bench/page.ts";
+import { performancePage, writePage } from "../../bench/page.ts";
 import { readResults } from "../../bench/results.ts";
 import { createTally, indexOf } from "../../bench/sink/tally.ts";
 import { wholeBatches } from "../../bench/workload.ts";
@@ -13,8 +13,19 @@ const body = (...indices: number[]): Buffer =>
   );
 
 describe("the bench", () => {
-  test("has its page made from its results", () => {
+  test("has its page made from its results (OPTOUT_TEST_UPDATE=1 writes it anew)", () => {
+    if (process.env.OPTOUT_TEST_UPDATE) writePage(readResults(), "docs/performance.md");
     assert.equal(readPackageFile("docs/performance.md"), performancePage(readResults()));
+  });
+
+  test("has a page that says what isn't measured yet", () => {
+    const met = { what: "a query", measured: "1 s", bar: "at most 2 s", met: true };
+    const page = performancePage({
+      trace: { measured: [met], machine: "2 cores", date: "2026-01-31", repetitions: 1 },
+    });
+    assert.match(page, /## Trace\n\n2026-01-31, 2 cores; one run\.\n\n[^#]*\| a query \| 1 s \|/);
+    assert.match(page, /## Growth\n\nNot measured yet: `npm run bench -- growth`\./);
+    assert.doesNotMatch(page, /-- trace/);
   });
 
   test("knows each event by its phone", () => {

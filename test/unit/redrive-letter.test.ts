@@ -45,11 +45,12 @@ const letterOf = (event: Event, offset: number, environment: string | null = nul
     1_000,
   );
 
+const NAMES = { eventId: "event-1", source: "web" };
 const AT = "2026-03-01T09:00:00.000Z";
 
 /** The event as it goes back, and as its relay then reads it. */
 function redriven(record: LetterRecord, partitions = 6): Message & Event {
-  const letter = readLetter(record, 1);
+  const letter = readLetter(record, 1, NAMES);
   assert.ok(letter);
   const message = redrivenEvent(record, letter, AT, partitions);
   const { key, value, headers = {} } = received(message);
@@ -97,6 +98,7 @@ describe("a dead letter", () => {
     const first = {
       partition: 3,
       offset: 700,
+      ...NAMES,
       at: 1_000,
       statusId: "opt-outs:2:41",
       origin: "opt-outs:2:41",
@@ -108,17 +110,22 @@ describe("a dead letter", () => {
       isWhole: true,
       isEmpty: false,
     };
-    const { digest, ...letter } = readLetter(letterOf(event, 41, "us-west"), 3) ?? assert.fail();
+    const { digest, ...letter } = readLetter(letterOf(event, 41, "us-west"), 3, NAMES) ?? assert.fail();
     assert.deepEqual(letter, first);
     const again = letterOf(redriven(letterOf(event, 41)), 58, "us-west");
-    assert.deepEqual(readLetter(again, 3), { ...first, digest, statusId: "opt-outs:2:58", redriven: 1 });
+    assert.deepEqual(readLetter(again, 3, NAMES), {
+      ...first,
+      digest,
+      statusId: "opt-outs:2:58",
+      redriven: 1,
+    });
   });
 
   test("tells by a digest whether another one has the same key and value", () => {
     const digestOf = (key: string | null, value: string | null) => {
       const bytesOf = (text: string | null) => (text === null ? null : Buffer.from(text));
       const event = { key: bytesOf(key), value: bytesOf(value), headers: {} };
-      return readLetter(letterOf(event, 41), 3)?.digest ?? assert.fail();
+      return readLetter(letterOf(event, 41), 3, NAMES)?.digest ?? assert.fail();
     };
     const pairs = [
       ["a", "bc"],
@@ -137,7 +144,7 @@ describe("a dead letter", () => {
 
   test("whose headers have no value, alone or among repeated ones, gives back what can be sent", () => {
     const record = letterOf({ key: null, value: null, headers: {} }, 41);
-    const letter = readLetter(record, 1) ?? assert.fail();
+    const letter = readLetter(record, 1, NAMES) ?? assert.fail();
     // kafkajs' types don't know of it, but so it reads them.
     const headers: unknown = { ...record.headers, one: null, many: [Buffer.from("a"), null] };
     const sent = redrivenEvent({ ...record, headers: headers as IHeaders }, letter, AT, 6);
@@ -156,7 +163,7 @@ describe("a dead letter", () => {
     assert.ok(bare);
     assert.deepEqual(
       [whole, received(bare), letterOf({ key: null, value: null, headers: {} }, 42)].map((record) => {
-        const letter = readLetter(record, 0);
+        const letter = readLetter(record, 0, NAMES);
         return [letter?.isWhole, letter?.isEmpty];
       }),
       [
@@ -170,15 +177,15 @@ describe("a dead letter", () => {
   test("of a relay is told from any other record", () => {
     const event = { key: null, value: Buffer.from("v"), headers: {} };
     const { headers = {}, ...record } = letterOf(event, 41);
-    assert.equal(readLetter({ ...record, headers: {} }, 0), undefined);
-    assert.equal(readLetter(record, 0), undefined);
+    assert.equal(readLetter({ ...record, headers: {} }, 0, NAMES), undefined);
+    assert.equal(readLetter(record, 0, NAMES), undefined);
     for (const name of ["optout.reason", "__connect.errors.topic", "__connect.errors.offset"]) {
       const { [name]: _, ...others } = headers;
-      assert.equal(readLetter({ ...record, headers: others }, 0), undefined, `without ${name}`);
+      assert.equal(readLetter({ ...record, headers: others }, 0, NAMES), undefined, `without ${name}`);
     }
     const twice = [Buffer.from("1"), Buffer.from("2")];
     assert.equal(
-      readLetter({ ...record, headers: { ...headers, "__connect.errors.offset": twice } }, 0),
+      readLetter({ ...record, headers: { ...headers, "__connect.errors.offset": twice } }, 0, NAMES),
       undefined,
     );
   });

@@ -20,6 +20,7 @@ function letter(eventOffset: number, more: Partial<Letter> = {}): Letter {
     at: eventOffset,
     statusId,
     origin: statusId,
+    ...{ eventId: null, source: null },
     redriven: 0,
     detail: "why",
     event: { topic: TOPIC, partition: 0 },

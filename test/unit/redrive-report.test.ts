@@ -16,6 +16,7 @@ function event(offset: number, refusals: Refusal[], more: Partial<Letter> = {}):
     at: AT,
     statusId,
     origin: statusId,
+    ...{ eventId: `id-${offset}`, source: "web" },
     redriven: 0,
     event: { topic: "opt-outs", partition: 0 },
     reason: first?.reason ?? "invalid_phone",
@@ -43,7 +44,10 @@ function planned(events: RejectedEvent[], more: Partial<Plan & Gathered> = {}) {
 describe("the report of a redrive", () => {
   const first = event(1, [west, east]);
   const second = event(2, [west]);
-  const third = event(3, [invalid], { origin: "opt-outs:0:0", redriven: 1 });
+  const third = event(3, [invalid], {
+    ...{ origin: "opt-outs:0:0", redriven: 1 },
+    ...{ eventId: null, source: null },
+  });
   const plan = planned([first, second, third]);
 
   test("counts by reason and environment, and names each event", () => {
@@ -72,6 +76,7 @@ describe("the report of a redrive", () => {
         {
           statusId: "opt-outs:0:1",
           origin: "opt-outs:0:1",
+          ...{ eventId: "id-1", source: "web" },
           redriven: 0,
           detail: "because of 1",
           rejectedAt: "2026-03-01T09:00:01.000Z",
@@ -81,6 +86,7 @@ describe("the report of a redrive", () => {
         {
           statusId: "opt-outs:0:2",
           origin: "opt-outs:0:2",
+          ...{ eventId: "id-2", source: "web" },
           redriven: 0,
           detail: "because of 2",
           rejectedAt: "2026-03-01T09:00:02.000Z",
@@ -90,6 +96,7 @@ describe("the report of a redrive", () => {
         {
           statusId: "opt-outs:0:3",
           origin: "opt-outs:0:0",
+          ...{ eventId: null, source: null },
           redriven: 1,
           detail: "because of 3",
           rejectedAt: "2026-03-01T09:00:03.000Z",
@@ -115,10 +122,10 @@ invalid_phone           -                 1
 refused_by_environment  eu-central        1
 refused_by_environment  us-west           2
 
-event         rejected at               earlier rounds  because
-opt-outs:0:1  2026-03-01T09:00:01.000Z               0  because of 1
-opt-outs:0:2  2026-03-01T09:00:02.000Z               0  because of 2
-opt-outs:0:3  2026-03-01T09:00:03.000Z               1  because of 3
+event         event id  source  rejected at               earlier rounds  because
+opt-outs:0:1  id-1      web     2026-03-01T09:00:01.000Z               0  because of 1
+opt-outs:0:2  id-2      web     2026-03-01T09:00:02.000Z               0  because of 2
+opt-outs:0:3  -         -       2026-03-01T09:00:03.000Z               1  because of 3
 
 `,
     );

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { IHeaders, KafkaMessage } from "kafkajs";
 import type { SourceRecord } from "../../src/batching/batch.ts";
+import { deferred } from "../../src/deferred.ts";
 import type { Decoder } from "../../src/events/decode.ts";
 import type { SchemaId } from "../../src/events/registry-client.ts";
 import { createSlot } from "../../src/relay/slot.ts";
@@ -28,7 +29,12 @@ const messages = (count: number): KafkaMessage[] =>
   Array.from({ length: count }, (_, offset) => message(offset));
 
 /** A phone for every record; those in `needs` first need a schema of that id. */
-function slotOver(harness: Harness, needs: Record<number, number> = {}, onDecode = () => {}) {
+function slotOver(
+  harness: Harness,
+  needs: Record<number, number> = {},
+  onDecode = () => {},
+  pressure: () => Promise<void> | undefined = () => undefined,
+) {
   const calls: string[] = [];
   const loaded = new Set<SchemaId>();
   const loads: { id: SchemaId; resolve(): void; reject(error: Error): void }[] = [];
@@ -54,6 +60,7 @@ function slotOver(harness: Harness, needs: Record<number, number> = {}, onDecode
       }),
     pause: () => calls.push("pause"),
     resume: () => calls.push("resume"),
+    pressure,
   });
   return { slot, calls, loads };
 }
@@ -277,6 +284,29 @@ describe("a slot", () => {
     assert.equal(await slot.read([message(0, null, headers as IHeaders)], () => true), 1);
     const record = harness.partition.sealed[0]?.batch.events[0]?.record;
     assert.deepEqual(record?.headers, { empty: null, constructor: [Buffer.from("c")] });
+  });
+
+  test("waits for results to be published, but not for ever, and not for an assignment that is gone", async (t) => {
+    const { promise, resolve } = deferred();
+    let isPressed = true;
+    const harness = start(t);
+    const { slot } = slotOver(harness, {}, undefined, () => (isPressed ? promise : undefined));
+    const late = slot.read(messages(3), () => true);
+    await settled();
+    assert.equal(slot.partition.position, 0);
+    harness.pass(200);
+    assert.equal(await late, 3);
+
+    const relieved = slot.read([message(3)], () => true);
+    const gone = slot.read([message(4)], () => false);
+    await settled();
+    assert.equal(slot.partition.position, 3);
+    resolve();
+    assert.equal(await relieved, 1);
+    assert.equal(await gone, 0);
+
+    isPressed = false;
+    assert.equal(await slot.read([message(4)], () => true), 1);
   });
 
   test("lets others have their turn in a long read, and stops there if the assignment has changed meanwhile", async (t) => {

@@ -12,4 +12,6 @@ record Task(
     String clientId,
     int sessionTimeoutMs,
     int batch,
+    int maxWaitMs,
+    int consumers,
     List<String> environments) {}

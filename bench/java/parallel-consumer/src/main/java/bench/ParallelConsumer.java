@@ -58,7 +58,7 @@ public final class ParallelConsumer {
     processor.batchVertxFuture(
         context -> {
           List<ConsumerRecord<byte[], byte[]>> records = context.getConsumerRecordsFlattened();
-          Buffer body = Buffer.buffer(Entries.bodyOf(records));
+          Buffer body = Buffer.buffer(Entries.bodyOf(records.stream().map(ConsumerRecord::value).toList()));
           ConsumerRecord<byte[], byte[]> first = records.get(0);
           String key = first.topic() + ":" + first.partition() + ":" + first.offset() + "+" + records.size();
           return Future.all(environments.stream().map(each -> each.post(body, key)).toList());

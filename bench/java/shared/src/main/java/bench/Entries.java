@@ -9,21 +9,20 @@ import com.google.i18n.phonenumbers.PhoneNumberUtil.PhoneNumberFormat;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.util.List;
-import org.apache.kafka.clients.consumer.ConsumerRecord;
 
-/** Records to the body of a request. */
+/** The values of records to the body of a request. */
 final class Entries {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final PhoneNumberUtil PHONES = PhoneNumberUtil.getInstance();
 
   private Entries() {}
 
-  static byte[] bodyOf(List<ConsumerRecord<byte[], byte[]>> records) {
-    var bytes = new ByteArrayOutputStream(64 * records.size());
+  static byte[] bodyOf(List<byte[]> values) {
+    var bytes = new ByteArrayOutputStream(64 * values.size());
     try (JsonGenerator body = JSON.createGenerator(bytes)) {
       body.writeStartArray();
-      for (var record : records) {
-        JsonNode event = JSON.readTree(record.value());
+      for (var value : values) {
+        JsonNode event = JSON.readTree(value);
         body.writeStartObject();
         body.writeStringField("phone", normalise(event.path("phone").asText()));
         body.writeStringField("type", "dncl");
