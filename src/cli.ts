@@ -17,6 +17,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   simulator: async () => (await import("./commands/simulator.ts")).simulatorCommand(),
   quickstart: async () => (await import("./commands/quickstart.ts")).quickstartCommand(),
   check: async () => (await import("./commands/check.ts")).checkCommand(),
+  size: async () => (await import("./commands/size.ts")).sizeCommand(),
   topics: async () => (await import("./commands/topics.ts")).topicsCommand(),
   lint: async () => (await import("./commands/lint.ts")).lintCommand(),
   trace: async () => (await import("./commands/trace.ts")).traceCommand(),

@@ -1,9 +1,10 @@
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { closeKafka, createKafka } from "../kafka/client.ts";
 import { type EnsureTopicsOptions, ensureTopics, type TopicState } from "../kafka/topics.ts";
 import { createLogger } from "../observability/logger.ts";
 import { type RegisteredSubject, registerSchemas } from "../registry/subjects.ts";
 import { table } from "../table.ts";
+import { parseCount } from "./count.ts";
 import { type ConfigOption, configFrom, withConfigOption } from "./options.ts";
 
 const HELP = `
@@ -47,14 +48,6 @@ export const topicsCommand = (): Command =>
           : subjectsTable(subjects),
       );
     });
-
-function parseCount(max: number): (value: string) => number {
-  return (value) => {
-    const count = Number(value);
-    if (/^\d+$/.test(value) && count >= 1 && count <= max) return count;
-    throw new InvalidArgumentError(`It must be a whole number from 1 to ${max}.`);
-  };
-}
 
 function topicsTable(topics: readonly TopicState[]): string {
   return table(

@@ -17,7 +17,7 @@ export const pendingBytesOfEach = (ownedPartitions: number): number =>
   PROCESS_BYTES / Math.max(1, ownedPartitions);
 
 /** What a record costs besides its own bytes, as measured: its event, its entry, its share of a batch and its objects. */
-const RECORD_OVERHEAD_BYTES = 900;
+export const RECORD_OVERHEAD_BYTES = 900;
 
 const lengthOf = (part: unknown): number =>
   Array.isArray(part)

@@ -61,6 +61,15 @@ const COMMANDS: Record<string, RegExp[]> = {
   ],
   quickstart: [/--exit/, /--events <n>/, /--brokers <list>/, /Exit codes/],
   check: [/--config <file>/, /--json/, /--timeout <duration>/, /optout-relay check --config/, /Exit codes/],
+  size: [
+    /--config <file>/,
+    /--events-per-second <n>/,
+    /--partitions <n>/,
+    /--replicas <n>/,
+    /--outage <duration>/,
+    /--json/,
+    /Exit code/,
+  ],
   topics: [
     /--config <file>/,
     /--partitions <n>/,
