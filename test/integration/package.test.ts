@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { ConfigInput } from "../../src/config/schema.ts";
 import { readPackageFile } from "../../src/package-files.ts";
 import { VERSION } from "../../src/version.ts";
-import { fencesOf } from "../support/doc-steps.ts";
+import { fencesOf, linksOf } from "../support/doc-steps.ts";
 import { apiPage, compile, type InstalledPackage, installPackage } from "../support/installed-package.ts";
 import { startLineApi } from "../support/line-api.ts";
 import { finished, runCli } from "../support/process.ts";
@@ -36,21 +37,27 @@ describe("the package, installed from its tarball in an empty folder", () => {
     assert.deepEqual([version?.status, help?.status], [0, 0]);
   });
 
-  test("holds the program, its types and schemas, and no sources or tests", () => {
-    for (const path of [
-      "dist/cli.js",
-      "schemas/config.schema.json",
-      "LICENSE",
-      "README.md",
-      "CHANGELOG.md",
-    ]) {
+  test("holds the program, its types, schemas, documentation and what that deploys, and no sources or tests", () => {
+    for (const path of ["dist/cli.js", "schemas/config.schema.json", "LICENSE"]) {
       assert.ok(installed.files.includes(path), path);
     }
     const others = installed.files.filter(
       (path) =>
-        !/^(dist\/.+\.(js|d\.ts)|schemas\/.+|LICENSE|(README|CHANGELOG)\.md|package\.json)$/.test(path),
+        !/^(dist\/.+\.(js|d\.ts)|(schemas|docs|deploy)\/.+|LICENSE|[A-Z]+\.md|package\.json)$/.test(path),
     );
     assert.deepEqual(others, []);
+  });
+
+  test("holds what its pages link to, but for the bench", async () => {
+    const pages = installed.files.filter((path) => path.endsWith(".md"));
+    assert.ok(pages.includes("README.md") && pages.includes("docs/runbook.md"));
+    const targets = await Promise.all(
+      pages.map(async (page) => linksOf(page, await readFile(join(installed.root, page), "utf8"))),
+    );
+    const missing = targets
+      .flat()
+      .filter(({ file }) => !file.startsWith("bench/") && !existsSync(join(installed.root, file)));
+    assert.deepEqual(missing, []);
   });
 
   test("shows all of it at once: a Kafka that it starts, and opt-outs that arrive everywhere", async () => {

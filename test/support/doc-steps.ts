@@ -1,5 +1,5 @@
 import { readdirSync } from "node:fs";
-import { resolve } from "node:path";
+import { dirname, join, normalize, resolve } from "node:path";
 import { readPackageFile } from "../../src/package-files.ts";
 
 /** The project's pages, by their path in the repository. */
@@ -10,6 +10,23 @@ export const docPages = (): string[] => [
     .sort()
     .map((name) => `docs/${name}`),
 ];
+
+export interface Link {
+  page: string;
+  /** As it is written. */
+  target: string;
+  /** What it leads to, by its path in the repository. */
+  file: string;
+  anchor: string | undefined;
+}
+
+/** The links of a page that don't leave the repository. */
+export const linksOf = (page: string, text: string): Link[] =>
+  [...text.matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, target = ""]) => {
+    if (/^https?:/.test(target)) return [];
+    const [path = "", anchor] = target.split("#");
+    return [{ page, target, file: path === "" ? page : normalize(join(dirname(page), path)), anchor }];
+  });
 
 export interface Fence {
   language: string;

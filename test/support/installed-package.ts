@@ -3,6 +3,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
+import { z } from "zod";
 
 const run = promisify(execFile);
 
@@ -28,7 +29,10 @@ export async function installPackage(): Promise<InstalledPackage> {
   await mkdir(folder);
   const tsc = resolve("node_modules/.bin/tsc");
   await run(tsc, ["-p", "tsconfig.build.json", "--outDir", join(source, "dist")]);
-  for (const name of ["package.json", "README.md", "CHANGELOG.md", "LICENSE", "schemas"]) {
+  const { files } = z
+    .object({ files: z.array(z.string()) })
+    .parse(JSON.parse(await readFile("package.json", "utf8")));
+  for (const name of ["package.json", ...files.filter((name) => name !== "dist")]) {
     await cp(resolve(name), join(source, name), { recursive: true });
   }
   const { stdout } = await run("npm", ["pack", "--json", "--ignore-scripts"], { cwd: source });

@@ -82,8 +82,8 @@ export const phones = (from: number, to: number): string[] =>
   Array.from({ length: to - from }, (_, index) => phoneOf(from + index));
 
 export async function createScenario(options: ScenarioOptions = {}): Promise<Scenario> {
-  const stack = await sharedStack();
-  const brokers = options.brokers ?? stack.brokers;
+  const brokers = options.brokers ?? (await sharedStack()).brokers;
+  const registryUrl = options.registry ? (await sharedStack()).registryUrl : undefined;
   const id = options.name ?? randomUUID().slice(0, 8);
   const environments = options.environments ?? ["production", "us-west", "eu-central"];
   const requestsPerSecond = options.requestsPerSecond ?? 2_000;
@@ -93,7 +93,7 @@ export async function createScenario(options: ScenarioOptions = {}): Promise<Sce
   const input = (): ConfigInput => ({
     kafka: { brokers, groupId: `relay-${id}`, sessionTimeout: options.sessionTimeout ?? "6s" },
     topics: { events: `events-${id}`, status: `status-${id}`, deadLetter: `dead-letter-${id}` },
-    ...(options.registry && { schemaRegistry: { url: stack.registryUrl } }),
+    ...(registryUrl && { schemaRegistry: { url: registryUrl } }),
     batching: { maxEntries: 50, maxWait: "200ms", ...options.batching },
     environments: environments.map((name) => ({
       name,

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, normalize, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { describe, test } from "node:test";
 import { parse } from "yaml";
 import { parseConfig } from "../../src/config/load.ts";
 import { readPackageFile } from "../../src/package-files.ts";
-import { docPages, fencesOf } from "../support/doc-steps.ts";
+import { docPages, fencesOf, linksOf } from "../support/doc-steps.ts";
 
 const HOW_TO = docPages().filter((page) => /^docs\/(how-to\/|tutorial)/.test(page));
 const TYPED = [...HOW_TO, "docs/runbook.md", "docs/compliance.md"];
@@ -22,16 +22,13 @@ const anchorsOf = (page: string): string[] =>
 
 /** What only its own tools can run; the tests look at the rest of what the pages say to type. */
 const NOT_RUN =
-  /^(git clone|npm ci|docker |kubectl |kafka-acls\.sh |curl |GATEWAY=|SIMULATOR=|CONFIG=|npx optout-relay (relay|gateway) )/;
+  /^(git clone|npm ci|docker |kubectl |kafka-[a-z-]+\.sh |curl |GATEWAY=|SIMULATOR=|CONFIG=|npx optout-relay (relay|gateway) )/;
 
 describe("the documentation", () => {
   test("links to nothing that isn't there", () => {
     let links = 0;
     for (const page of docPages()) {
-      for (const [, target = ""] of readPackageFile(page).matchAll(/\]\(([^)\s]+)\)/g)) {
-        if (/^https?:/.test(target)) continue;
-        const [path = "", anchor] = target.split("#");
-        const file = path === "" ? page : normalize(join(dirname(page), path));
+      for (const { target, file, anchor } of linksOf(page, readPackageFile(page))) {
         assert.ok(existsSync(resolve(file)), `${page}: ${target}`);
         if (anchor !== undefined && file.endsWith(".md")) {
           assert.ok(anchorsOf(file).includes(anchor), `${page}: ${target} has no such heading`);
