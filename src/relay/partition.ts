@@ -199,8 +199,9 @@ export function createPartition(options: PartitionOptions): Partition {
     else if (!room.isFull(RESUME_SHARE) || recutter.isWithinRange) setPaused(false);
   };
 
-  /** A range of the ledger is complete again. */
+  /** A range of the ledger is complete again. One that has to be recorded anew holds those after it back: their phones may be its own. */
   const addRebuilt = (batch: SealedBatch): void => {
+    batch.recorded &&= sealed.every(({ recorded }) => recorded);
     sealed.push(batch);
     port.onSealed(batch, "ledger");
     if (batch.recorded) deliver(batch);

@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { encodeLedger } from "../../src/batching/ledger.ts";
-import { digestOf, ENVIRONMENTS, metadataOf, rejected, settled, start } from "./relay-partition-fixture.ts";
+import {
+  digestOf,
+  ENVIRONMENTS,
+  metadataOf,
+  optOut,
+  phoneOf,
+  rejected,
+  settled,
+  start,
+} from "./relay-partition-fixture.ts";
 
 const everywhere = (range: string): string[] => ENVIRONMENTS.map((name) => `${name} ${range}`);
 
@@ -38,6 +47,16 @@ describe("a partition rebuilt from a ledger", () => {
       ["string", "object", "string"],
     );
     assert.equal(harness.commit()?.offset, 3);
+  });
+
+  test("sends nothing before an earlier range whose body has changed, and so is committed anew first", (t) => {
+    const metadata = metadataOf(0, [{ range: [0, 2] }, { range: [3, 5] }]);
+    const harness = start(t, { metadata });
+    harness.offer(0, optOut({ phone: phoneOf(3) }));
+    harness.offerAll(1, 2, 3, 4, 5);
+    assert.deepEqual(harness.delivered(), []);
+    harness.commit();
+    assert.deepEqual(harness.delivered(), [...everywhere("0-2"), ...everywhere("3-5")]);
   });
 
   test("publishes what every environment had acknowledged, and not again what was settled", async (t) => {
@@ -176,11 +195,11 @@ describe("a partition rebuilt from a ledger", () => {
 describe("records that the ledger doesn't cover", () => {
   const metadata = metadataOf(0, [{ range: [2, 4] }, { range: [8, 9] }]);
 
-  test("before and between its ranges are cut by themselves, in their place, and sent only once committed", async (t) => {
+  test("before and between its ranges are cut by themselves, in their place, and sent only once committed, with what follows them", async (t) => {
     const harness = start(t, { metadata });
     harness.offerAll(0, 1, 2, 3, 4, 6, 8, 9, 10);
     assert.deepEqual(harness.seals, ["0-1 ledger", "2-4 ledger", "6-6 ledger", "8-9 ledger"]);
-    assert.deepEqual(harness.delivered(), [...everywhere("2-4"), ...everywhere("8-9")]);
+    assert.deepEqual(harness.delivered(), []);
     const committed = harness.commit();
     assert.deepEqual(
       committed?.ledger.map(({ first, last }) => [first, last]),
@@ -191,7 +210,7 @@ describe("records that the ledger doesn't cover", () => {
         [8, 9],
       ],
     );
-    assert.deepEqual(harness.delivered().slice(6), [...everywhere("0-1"), ...everywhere("6-6")]);
+    assert.deepEqual(harness.delivered(), ["0-1", "2-4", "6-6", "8-9"].flatMap(everywhere));
     await harness.answer("2-4");
     assert.equal(harness.commit()?.offset, 0);
     await harness.answer("0-1");
