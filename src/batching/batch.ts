@@ -102,17 +102,12 @@ interface WrittenEntry {
   bytes: number;
 }
 
-/** As `JSON.stringify` does; sources are words and repeat themselves. Worth: half the time. */
-function createEntryWriter(): (entry: Entry) => WrittenEntry {
-  let last: string | undefined;
-  let sourceText = "";
-  return (entry) => {
-    const { phone, type, source, expirationDate } = entry;
-    if (source !== last) [last, sourceText] = [source, JSON.stringify(source)];
-    const end = expirationDate === undefined ? "" : `,"expirationDate":${JSON.stringify(expirationDate)}`;
-    const text = `{"phone":"${phone}","type":"${type}","source":${sourceText}${end}}`;
-    return { entry, text, bytes: Buffer.byteLength(text) };
-  };
+/** As `JSON.stringify` does, in two thirds of its time: a phone and a type hold nothing to be escaped. */
+function written(entry: Entry): WrittenEntry {
+  const { phone, type, source, expirationDate } = entry;
+  const end = expirationDate === undefined ? "" : `,"expirationDate":${JSON.stringify(expirationDate)}`;
+  const text = `{"phone":"${phone}","type":"${type}","source":${JSON.stringify(source)}${end}}`;
+  return { entry, text, bytes: Buffer.byteLength(text) };
 }
 
 export interface BatchBuilder {
@@ -137,7 +132,6 @@ export function createBatchBuilder(scope: BatchScope): BatchBuilder {
   const entryOffsets: number[] = [];
   const indexOfPhone = new Map<string, number>();
   let bytes = "[]".length;
-  const written = createEntryWriter();
   let latest: { decoded: Decoded; own: WrittenEntry } | undefined;
   let oldest = Number.POSITIVE_INFINITY;
 

@@ -10,7 +10,7 @@ import { createRecutter } from "../relay/recutter.ts";
 import { rebuiltBatch } from "../relay/sealed-batch.ts";
 import type { InspectContext } from "./context.ts";
 import type { PartitionLedger } from "./ledgers.ts";
-import type { Schemas } from "./schemas.ts";
+import { decodeWith, type Schemas } from "./schemas.ts";
 
 /** An event behind the committed offset. */
 export interface PendingEvent {
@@ -62,11 +62,10 @@ export async function readPending(
   const source = { kafka, brokers: config.kafka.brokers, topic, from: { offsets } };
   for await (const { partition, messages, progress: reached } of readTopic(source)) {
     for (const message of messages) {
-      let decoded = decode(message);
-      while ("schemaId" in decoded && (await schemas.load(decoded.schemaId))) decoded = decode(message);
-      if ("schemaId" in decoded) read.withoutSchema++;
+      const decoded = await decodeWith(schemas, decode, message);
+      if (decoded === undefined) read.withoutSchema++;
       else if (!decoded.ok) read.withoutPhone++;
-      scans.get(partition)?.add(message, "schemaId" in decoded ? undefined : decoded);
+      scans.get(partition)?.add(message, decoded);
     }
     read.records = reached.done;
     progress(`reading what is pending in ${topic}`, reached);

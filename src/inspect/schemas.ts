@@ -1,5 +1,7 @@
 import type { Config } from "../config/schema.ts";
 import { OptoutError } from "../errors.ts";
+import type { Decoder, RecordIn } from "../events/decode.ts";
+import type { Decoded } from "../events/event.ts";
 import type { SchemaId } from "../events/registry-client.ts";
 import { createSchemaCache, type SchemaCache } from "../events/schema-cache.ts";
 import { silentLogger } from "../observability/logger.ts";
@@ -13,6 +15,17 @@ export interface Schemas {
   /** False once the registry gave no answer for a while; from then on at once, for schemas that aren't known yet. */
   load(id: SchemaId): Promise<boolean>;
   close(): void;
+}
+
+/** Reads a record, with its schema if that can be had; undefined if it can't. */
+export async function decodeWith(
+  schemas: Schemas,
+  decode: Decoder,
+  record: RecordIn,
+): Promise<Decoded | undefined> {
+  let decoded = decode(record);
+  while ("schemaId" in decoded && (await schemas.load(decoded.schemaId))) decoded = decode(record);
+  return "schemaId" in decoded ? undefined : decoded;
 }
 
 /** A registry that restarts is back by then, and an unknown schema has been asked for twice; milliseconds. */

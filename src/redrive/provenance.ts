@@ -1,5 +1,5 @@
 import { createDecoder, type RecordIn } from "../events/decode.ts";
-import type { Schemas } from "../inspect/schemas.ts";
+import { decodeWith, type Schemas } from "../inspect/schemas.ts";
 import { withoutPhone } from "../phone/normalize.ts";
 import type { RedriveContext } from "./context.ts";
 
@@ -18,9 +18,8 @@ export function createProvenanceReader(
 ): ProvenanceReader {
   const decode = createDecoder({ normalization, schemas: schemas.cache });
   return async (record) => {
-    let decoded = decode(record);
-    while ("schemaId" in decoded && (await schemas.load(decoded.schemaId))) decoded = decode(record);
-    if ("schemaId" in decoded) return { eventId: null, source: null };
+    const decoded = await decodeWith(schemas, decode, record);
+    if (decoded === undefined) return { eventId: null, source: null };
     const { eventId, source } = decoded.ok ? decoded.event : decoded;
     const phone = decoded.ok ? decoded.event.phone : null;
     return {

@@ -107,15 +107,6 @@ const json = JSON.stringify;
 function createJsonEncoder(): StatusEncoder["encode"] {
   let last: StatusRecord | undefined;
   let text = "";
-  let place: Pick<StatusRecord["origin"], "topic" | "partition"> = { topic: "", partition: -1 };
-  let placeText = "";
-  const originText = ({ topic, partition, offset, timestamp }: StatusRecord["origin"]): string => {
-    if (topic !== place.topic || partition !== place.partition) {
-      place = { topic, partition };
-      placeText = `"topic":${json(topic)},"partition":${partition}`;
-    }
-    return `{${placeText},"offset":${offset},"timestamp":${json(timestamp)}}`;
-  };
   const sharedText = (record: StatusRecord): string => {
     if (last === undefined || !SHARED.every((name) => record[name] === last?.[name])) {
       text = SHARED.map((name) => `${json(name)}:${json(record[name])}`).join(",");
@@ -127,7 +118,7 @@ function createJsonEncoder(): StatusEncoder["encode"] {
     const { statusId, eventId, phone, source, occurredAt, origin } = record;
     return Buffer.from(
       `{"statusId":${json(statusId)},"eventId":${json(eventId)},"phone":${json(phone)},"source":${json(source)},` +
-        `"occurredAt":${json(occurredAt)},"origin":${originText(origin)},${sharedText(record)}}`,
+        `"occurredAt":${json(occurredAt)},"origin":${json(origin)},${sharedText(record)}}`,
     );
   };
 }

@@ -1,9 +1,9 @@
+import { grouped } from "../grouped.ts";
 import { table } from "../table.ts";
 import type { EnvironmentSize, Plan, Size } from "./sizing.ts";
 
 /** Two digits are more than a plan is good for. */
-const short = (value: number): string =>
-  Number(value.toPrecision(value < 1_000 ? 2 : 3)).toLocaleString("en");
+const short = (value: number): string => grouped(Number(value.toPrecision(value < 1_000 ? 2 : 3)));
 
 const UNITS = [
   { seconds: 86_400, name: "days" },
