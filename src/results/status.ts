@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { OptoutError } from "../errors.ts";
 import { REJECT_REASONS } from "../events/event.ts";
+import { CommonEnd, TextWithEnd } from "../kafka/outgoing.ts";
 import { readPackageFile } from "../package-files.ts";
 import type { Registry } from "../registry/registry.ts";
 import { STATUS_AVRO } from "../registry/subjects.ts";
@@ -86,7 +87,7 @@ export interface StatusEncoder {
    */
   prepare(): Promise<void>;
   /** Throws an OptoutError `internal` before `prepare` has succeeded. */
-  encode(record: StatusRecord): Buffer;
+  encode(record: StatusRecord): Buffer | TextWithEnd;
 }
 
 export interface StatusEncoderOptions {
@@ -100,25 +101,32 @@ export interface StatusEncoderOptions {
 
 const json = JSON.stringify;
 
+/** Mostly there is nothing in a text to be escaped, and to see that takes half the time of `JSON.stringify`. */
+const quoted = (text: string | null): string =>
+  text !== null && PLAIN.test(text) ? `"${text}"` : json(text);
+const PLAIN = /^[ !#-[\]-~]*$/;
+
 /**
- * Those of a batch mostly share what became of them, which is most of the text: it is written once. Worth: a third of the
- * time that `JSON.stringify` takes for a whole record.
+ * Those of a batch mostly share what became of them, which is most of the text: it is written once. Worth: nine tenths of
+ * the time that `JSON.stringify` takes for a whole record.
  */
 function createJsonEncoder(): StatusEncoder["encode"] {
   let last: StatusRecord | undefined;
-  let text = "";
-  const sharedText = (record: StatusRecord): string => {
-    if (last === undefined || !SHARED.every((name) => record[name] === last?.[name])) {
-      text = SHARED.map((name) => `${json(name)}:${json(record[name])}`).join(",");
-    }
+  let end: CommonEnd | undefined;
+  const endOf = (record: StatusRecord): CommonEnd => {
+    const isSame = end !== undefined && SHARED.every((name) => record[name] === last?.[name]);
     last = record;
-    return text;
+    if (isSame && end !== undefined) return end;
+    end = new CommonEnd(`${SHARED.map((name) => `,${json(name)}:${json(record[name])}`).join("")}}`);
+    return end;
   };
   return (record) => {
     const { statusId, eventId, phone, source, occurredAt, origin } = record;
-    return Buffer.from(
-      `{"statusId":${json(statusId)},"eventId":${json(eventId)},"phone":${json(phone)},"source":${json(source)},` +
-        `"occurredAt":${json(occurredAt)},"origin":${json(origin)},${sharedText(record)}}`,
+    return new TextWithEnd(
+      `{"statusId":${quoted(statusId)},"eventId":${quoted(eventId)},"phone":${quoted(phone)},"source":${quoted(source)},` +
+        `"occurredAt":${quoted(occurredAt)},"origin":{"topic":${quoted(origin.topic)},"partition":${origin.partition},` +
+        `"offset":${origin.offset},"timestamp":${quoted(origin.timestamp)}}`,
+      endOf(record),
     );
   };
 }
