@@ -22,24 +22,28 @@ export class CommonEnd {
   }
 }
 
-/** A text, of which the end is kept apart. */
+/** A text in UTF-8, of which the end is kept apart; its start is a stretch of a buffer that holds those of others too. */
 export class TextWithEnd {
-  readonly start: string;
+  readonly buffer: Buffer;
+  readonly from: number;
+  /** Not included. */
+  readonly to: number;
   readonly end: CommonEnd;
-  readonly startBytes: number;
 
-  constructor(start: string, end: CommonEnd) {
-    this.start = start;
+  constructor(buffer: Buffer, from: number, to: number, end: CommonEnd) {
+    this.buffer = buffer;
+    this.from = from;
+    this.to = to;
     this.end = end;
-    this.startBytes = Buffer.byteLength(start);
   }
 
+  /** In bytes. */
   get length(): number {
-    return this.startBytes + this.end.piece.bytes.length;
+    return this.to - this.from + this.end.piece.bytes.length;
   }
 
   toString(): string {
-    return this.start + this.end.text;
+    return this.buffer.toString("utf8", this.from, this.to) + this.end.text;
   }
 }
 

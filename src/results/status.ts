@@ -1,10 +1,11 @@
 import { z } from "zod";
 import { OptoutError } from "../errors.ts";
 import { REJECT_REASONS } from "../events/event.ts";
-import { CommonEnd, TextWithEnd } from "../kafka/outgoing.ts";
+import type { TextWithEnd } from "../kafka/outgoing.ts";
 import { readPackageFile } from "../package-files.ts";
 import type { Registry } from "../registry/registry.ts";
 import { STATUS_AVRO } from "../registry/subjects.ts";
+import { createStatusWriter } from "./status-writer.ts";
 
 const time = z.string().meta({ format: "date-time" });
 /** As text, and null rather than absent: the same in JSON and Avro. */
@@ -99,44 +100,10 @@ export interface StatusEncoderOptions {
   schema?: string;
 }
 
-const json = JSON.stringify;
-
-/** Mostly there is nothing in a text to be escaped, and to see that takes half the time of `JSON.stringify`. */
-const quoted = (text: string | null): string =>
-  text !== null && PLAIN.test(text) ? `"${text}"` : json(text);
-const PLAIN = /^[ !#-[\]-~]*$/;
-
-/**
- * Those of a batch mostly share what became of them, which is most of the text: it is written once. Worth: nine tenths of
- * the time that `JSON.stringify` takes for a whole record.
- */
-function createJsonEncoder(): StatusEncoder["encode"] {
-  let last: StatusRecord | undefined;
-  let end: CommonEnd | undefined;
-  const endOf = (record: StatusRecord): CommonEnd => {
-    const isSame = end !== undefined && SHARED.every((name) => record[name] === last?.[name]);
-    last = record;
-    if (isSame && end !== undefined) return end;
-    end = new CommonEnd(`${SHARED.map((name) => `,${json(name)}:${json(record[name])}`).join("")}}`);
-    return end;
-  };
-  return (record) => {
-    const { statusId, eventId, phone, source, occurredAt, origin } = record;
-    return new TextWithEnd(
-      `{"statusId":${quoted(statusId)},"eventId":${quoted(eventId)},"phone":${quoted(phone)},"source":${quoted(source)},` +
-        `"occurredAt":${quoted(occurredAt)},"origin":{"topic":${quoted(origin.topic)},"partition":${origin.partition},` +
-        `"offset":${origin.offset},"timestamp":${quoted(origin.timestamp)}}`,
-      endOf(record),
-    );
-  };
-}
-
-const SHARED = ["outcome", "reason", "detail", "idempotencyKey", "completedAt", "environments"] as const;
-
 /** Status records as bytes: Avro in Confluent's wire format when there is a registry, else JSON. */
 export function createStatusEncoder({ registry, topic, schema }: StatusEncoderOptions): StatusEncoder {
   if (registry === null) {
-    return { prepare: async () => {}, encode: createJsonEncoder() };
+    return { prepare: async () => {}, encode: createStatusWriter() };
   }
   let serialize: ((record: StatusRecord) => Buffer) | undefined;
   return {

@@ -34,7 +34,7 @@ const deadLetter = (
 
 const sizeOf = ({ key, value, headers = {} }: OutgoingRecord): number =>
   [key, value, ...Object.entries(headers).flat(2)].reduce<number>(
-    (sum, part) => sum + (part === null || part === undefined ? 0 : Buffer.byteLength(part)),
+    (sum, part) => sum + (part === null || part === undefined ? 0 : Buffer.byteLength(String(part))),
     0,
   );
 
