@@ -46,19 +46,18 @@ export function mendProducing(): void {
   mendFraming();
   produce.protocol = (of) => {
     const build = protocol(of);
-    if (of.version < MIN_VERSION) return build;
     return (given) => {
-      const built = build(given);
       const { compression = 0, transactionalId, producerId = NO_PRODUCER_ID } = given;
       const isPlain = compression === 0 && transactionalId == null && producerId === NO_PRODUCER_ID;
-      if (!isPlain) return built;
+      if (of.version < MIN_VERSION || !isPlain) return build(asKafkajsHasIt(given));
+      const { request, ...built } = build(given);
       const encode = async () => {
         const body = encodeProduce(given);
         return body === undefined
           ? build(asKafkajsHasIt(given)).request.encode()
           : { buf: body, buffer: body };
       };
-      return { ...built, request: { ...built.request, encode } };
+      return { ...built, request: { ...request, encode } };
     };
   };
 }
