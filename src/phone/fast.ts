@@ -4,7 +4,7 @@
  * It only says what is certain by the rules of the library's `parse` and `isValid`: that a number is valid; or that it
  * isn't, since no way to read it is valid for any country with its calling code. National prefixes that rewrite a number
  * are left to the long way, and all that is rare.
- * Worth: 0.5 to 1 µs for a number, up to 3 for one that isn't valid, instead of 7 to 30 (`npm run bench -- phone`).
+ * Worth: 0.5 to 1 µs for a number, 1 to 2 for one that isn't valid, instead of 7 to 30 (`npm run bench -- phone`).
  */
 import metadata from "libphonenumber-js/max/metadata";
 

@@ -84,6 +84,8 @@ describe("the short way of phone normalisation", () => {
     ["44 20 7946 0958", "GB", "+442079460958"],
     ["49 151 23456789", "DE", "+494915123456789"],
     ["1 242 365 1234", "BS", "+12423651234"],
+    ["55 800 686739", "BR", undefined],
+    ["44 20 7946 0958", "GG", undefined],
     ["44 20 7946 095", "GB", null],
     // No country's number.
     ["+1 212 555 012", "US", null],
@@ -99,6 +101,7 @@ describe("the short way of phone normalisation", () => {
     ["555 0123", "BB", undefined],
     ["+011 44 20 7946 0958", "US", undefined],
     ["+810 1", "RU", undefined],
+    ["+1411 0011 61 2 4108 8999", "AU", undefined],
     ["+52 1 55 1234 5678", undefined, undefined],
     // Not plainly written.
     ["212-555-0123 x5", "US", undefined],
