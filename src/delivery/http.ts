@@ -28,6 +28,7 @@ export interface HttpClientOptions {
  */
 function createPools({ connections, timeout }: HttpClientOptions) {
   const pools = new Map<string, { pool: Pool; underWay: number }>();
+  let latest = "";
   let isClosed = false;
 
   const openPool = (origin: string): Pool =>
@@ -43,7 +44,9 @@ function createPools({ connections, timeout }: HttpClientOptions) {
   const take = (origin: string) => {
     if (isClosed) throw new OptoutError("internal", "the HTTP client is closed");
     const entry = pools.get(origin) ?? { pool: openPool(origin), underWay: 0 };
+    if (origin === latest && pools.has(origin)) return entry;
     // Again at the end: the first is the one that was used least recently.
+    latest = origin;
     pools.delete(origin);
     pools.set(origin, entry);
     const [oldest] = pools;

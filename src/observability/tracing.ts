@@ -2,7 +2,9 @@ import {
   type Context,
   defaultTextMapGetter,
   defaultTextMapSetter,
+  INVALID_SPAN_CONTEXT,
   isSpanContextValid,
+  ProxyTracerProvider,
   ROOT_CONTEXT,
   type Span,
   type SpanContext,
@@ -19,6 +21,17 @@ import { VERSION } from "../version.ts";
  * program's own commands, and whoever embeds the relay may register any other.
  */
 export const tracer: Tracer = trace.getTracer("optout-relay", VERSION);
+
+/** False while no provider is registered: what is said to a span would be thrown away, so it needn't be worked out. */
+export function isTracing(): boolean {
+  const provider = trace.getTracerProvider();
+  return (
+    !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer("optout-relay") !== undefined
+  );
+}
+
+/** For all that isn't traced. */
+export const NO_SPAN: Span = trace.wrapSpanContext(INVALID_SPAN_CONTEXT);
 
 /**
  * Trace contexts alone, without baggage: that could hold anything, a phone number too, and would be sent to every
