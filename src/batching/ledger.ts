@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash as digestOf } from "node:crypto";
 import { digestAt, digestBytes, packDigests } from "./digests.ts";
 import { decodeSplit, encodeSplit, type Split } from "./split.ts";
 import { pushVarint, reader, varintLength } from "./varint.ts";
@@ -54,7 +54,7 @@ export const restOf = ({ last, settled, acknowledged }: LedgerBatch, first: numb
 export type DecodedLedger = { ok: true; batches: LedgerBatch[] } | { ok: false; problem: string };
 
 export const environmentHash = (name: string): string =>
-  createHash("sha256").update(name).digest().subarray(0, HASH_BYTES).toString("hex");
+  digestOf("sha256", name, "buffer").subarray(0, HASH_BYTES).toString("hex");
 
 const SETTLED_HASH = environmentHash(SETTLED_COLUMN);
 
@@ -63,7 +63,10 @@ const SETTLED_HASH = environmentHash(SETTLED_COLUMN);
  * another cluster) must not move acknowledgements to events that nobody has sent.
  */
 const checksum = (base: number, payload: Uint8Array): Buffer =>
-  createHash("sha256").update(`${base}\n`).update(payload).digest().subarray(0, CHECKSUM_BYTES);
+  digestOf("sha256", Buffer.concat([Buffer.from(`${base}\n`), payload]), "buffer").subarray(
+    0,
+    CHECKSUM_BYTES,
+  );
 
 type ColumnHashes = readonly (string | undefined)[];
 
@@ -89,7 +92,8 @@ const spanBytes = (first: number, last: number, previousEnd: number): number => 
 };
 
 function pushColumn(out: number[], hash: string, flags: readonly boolean[]): void {
-  const cursor = flags.indexOf(false) === -1 ? flags.length : flags.indexOf(false);
+  const unset = flags.indexOf(false);
+  const cursor = unset === -1 ? flags.length : unset;
   const bitmap: number[] = [];
   for (let index = cursor; index < flags.length; index++) {
     if (!flags[index]) continue;
@@ -120,17 +124,19 @@ export function encodeLedger(
 
 /** The splits at one environment that still matter, each with its distance from the one before. */
 function encodedSplits(batches: readonly Readonly<LedgerBatch>[], environment: number): number[][] {
+  const encoded: number[][] = [];
   let previous = 0;
-  return batches.flatMap(({ settled, acknowledged, splits }, index) => {
+  batches.forEach(({ settled, acknowledged, splits }, index) => {
     const split = splits?.[environment];
-    if (split === undefined || split === "pending" || settled || acknowledged[environment]) return [];
+    if (split === undefined || split === "pending" || settled || acknowledged[environment]) return;
     const bits = encodeSplit(split);
     const bytes: number[] = [];
     pushVarint(bytes, index - previous);
     pushVarint(bytes, bits.length);
     previous = index;
-    return [bytes.concat(...bits)];
+    encoded.push(bytes.concat(...bits));
   });
+  return encoded;
 }
 
 /**
@@ -176,10 +182,14 @@ function encodeWhole(
     previousEnd = last + 1;
   }
   out.push(...packDigests(batches.map(({ digest }) => digest)));
-  const columns = columnHashes(environments)
-    .map((hash, index) => ({ hash, flags: batches.map((batch) => batch.acknowledged[index] === true) }))
-    .concat({ hash: SETTLED_HASH, flags: batches.map((batch) => batch.settled) })
-    .flatMap(({ hash, flags }) => (hash !== undefined && flags.includes(true) ? [{ hash, flags }] : []));
+  const columns: { hash: string; flags: readonly boolean[] }[] = [];
+  const addColumn = (hash: string | undefined, isSet: (batch: Readonly<LedgerBatch>) => boolean): void => {
+    if (hash !== undefined && batches.some(isSet)) columns.push({ hash, flags: batches.map(isSet) });
+  };
+  columnHashes(environments).forEach((hash, index) => {
+    addColumn(hash, ({ acknowledged }) => acknowledged[index] === true);
+  });
+  addColumn(SETTLED_HASH, ({ settled }) => settled);
   pushVarint(out, columns.length);
   for (const { hash, flags } of columns) pushColumn(out, hash, flags);
   pushSplits(out, batches, environments, maxChars);

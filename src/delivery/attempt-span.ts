@@ -1,5 +1,5 @@
 import { type Context, type Span, SpanKind, SpanStatusCode } from "@opentelemetry/api";
-import { traceHeaders, tracer } from "../observability/tracing.ts";
+import { isTracing, NO_SPAN, traceHeaders, tracer } from "../observability/tracing.ts";
 import type { HttpSend } from "./dialects/dialect.ts";
 
 /** The span of one request to an environment. It holds no URL: the environment's name says which it was. */
@@ -22,7 +22,10 @@ export interface AttemptSpanOptions {
 
 const FIRST_ERROR_STATUS = 400;
 
+const UNTRACED: AttemptSpan = { span: NO_SPAN, sending: (send) => send, end() {} };
+
 export function startAttemptSpan({ environment, parent, entries, attempt }: AttemptSpanOptions): AttemptSpan {
+  if (!isTracing()) return UNTRACED;
   const span = tracer.startSpan(
     `POST ${environment}`,
     {

@@ -185,7 +185,8 @@ export function createLane(options: LaneOptions): Lane {
     let answer: Answer | undefined;
     let error: string | undefined;
     try {
-      answer = await dialect.submit(send, { ...part.slice, token: token.value }, signal);
+      const { key, entries, body } = part.slice;
+      answer = await dialect.submit(send, { key, entries, body, token: token.value }, signal);
     } catch (failure) {
       error = messageOf(failure);
     }
@@ -203,10 +204,10 @@ export function createLane(options: LaneOptions): Lane {
       const seconds = (now() - startedAt) / 1000;
       events.onAttempt(outcome, seconds, exemplarOf(attempted.span));
       attempted.end(outcome, answer?.httpStatus);
-      logger.debug(
-        { ...linesOf(part, attempted.span), outcome, httpStatus: answer?.httpStatus, seconds, error },
-        "attempt",
-      );
+      if (logger.isLevelEnabled("debug")) {
+        const { httpStatus } = answer ?? {};
+        logger.debug({ ...linesOf(part, attempted.span), outcome, httpStatus, seconds, error }, "attempt");
+      }
     }
     if (answer === undefined) {
       gate.failed("unavailable");

@@ -98,7 +98,8 @@ export function partsOf(delivery: Delivery, maxEntries: number, onAnswered: OnAn
   const split = cutToSize(delivery.split, count, maxEntries);
   const pieces = pendingPieces(split, count);
   const left = pieces.reduce((sum, piece) => sum + sizeOf(piece), 0);
-  const job = { ...delivery, onAnswered, split, outcomes: [], left };
+  const { scope, batch, trace, onSplit, done } = delivery;
+  const job = { scope, batch, trace, onSplit, done, onAnswered, split, outcomes: [], left };
   if (left === 0) job.done([]);
   return pieces.map((piece) => partOf(job, piece));
 }
@@ -134,13 +135,11 @@ export function splitPart(
   }
 }
 
-type Said = Pick<PartOutcome, "accepted" | "httpStatus" | "requestId" | "detail" | "attempts">;
-
-const addOutcome = (part: Part, range: EntryRange, said: Said): void => {
+const addOutcome = (part: Part, outcome: PartOutcome): void => {
   const { job } = part;
-  job.outcomes.push({ ...range, ...said, answeredAt: Date.now() });
-  job.left -= sizeOf(range);
-  job.onAnswered(part, range);
+  job.outcomes.push(outcome);
+  job.left -= sizeOf(outcome);
+  job.onAnswered(part, outcome);
 };
 
 const endIfDone = ({ job }: Part): void => {
@@ -152,7 +151,8 @@ export function finishPart(part: Part, answer: Answer, accepted: boolean): void 
   const { job, from, to, attempts } = part;
   const { httpStatus, requestId } = answer;
   const detail = accepted ? null : (answer.detail ?? null);
-  addOutcome(part, { from, to }, { accepted, httpStatus, requestId, detail, attempts });
+  const answeredAt = Date.now();
+  addOutcome(part, { from, to, accepted, httpStatus, requestId, detail, answeredAt, attempts });
   if (accepted && job.split !== "pending") {
     setSplit(part, "acknowledged");
     job.onSplit(job.split);
@@ -166,14 +166,16 @@ export function finishEntries(part: Part, outcomes: readonly EntryOutcome[], ans
   const { httpStatus, requestId } = answer;
   outcomes.forEach((outcome, index) => {
     if (outcome.kind === "retry") return;
-    const range = { from: part.from + index, to: part.from + index + 1 };
     const isUnsent = outcome.kind === "refused" && !outcome.sent;
-    addOutcome(part, range, {
+    addOutcome(part, {
+      from: part.from + index,
+      to: part.from + index + 1,
       accepted: outcome.kind === "taken",
+      httpStatus: isUnsent ? null : httpStatus,
+      requestId: isUnsent ? null : requestId,
       detail: outcome.kind === "refused" ? outcome.detail : null,
-      ...(isUnsent
-        ? { httpStatus: null, requestId: null, attempts: 0 }
-        : { httpStatus, requestId, attempts }),
+      answeredAt: Date.now(),
+      attempts: isUnsent ? 0 : attempts,
     });
   });
   endIfDone(part);

@@ -1,5 +1,5 @@
 import { ASSUMED_LATENCY_MS, createConcurrency } from "./concurrency.ts";
-import type { Answer } from "./dialects/dialect.ts";
+import type { Answer, Verdict } from "./dialects/dialect.ts";
 import type { Gate } from "./gate.ts";
 import { createPace } from "./pace.ts";
 import type { Part } from "./parts.ts";
@@ -80,7 +80,8 @@ export function createThrottle(options: ThrottleOptions): Throttle {
 
   /** All that may be in flight is, and none of it is answered: waiting for the timeouts would keep the lane shut too long. */
   function untilItHangs(at: number): number {
-    const oldest = Math.min(...[...flights].map(({ sentAt }) => sentAt ?? at));
+    let oldest = at;
+    for (const { sentAt } of flights) if (sentAt !== undefined && sentAt < oldest) oldest = sentAt;
     const left = Math.max(lastSignAt, oldest) + hangTime() - at;
     if (left > 0) return left;
     // Nothing has failed yet, so that a probe may go at once.
@@ -198,11 +199,13 @@ export function createThrottle(options: ThrottleOptions): Throttle {
   };
 }
 
+const UNSERVED: ReadonlySet<Verdict["kind"]> = new Set(["unavailable", "unauthorized", "misconfigured"]);
+
 /** What an attempt tells of the environment's load, whatever it tells of the entries. */
 function loadSignOf(answer: Answer | undefined): "served" | "throttled" | "overloaded" | "none" {
   // 429 is about the rate; 503, 504 and no answer may be about too much at a time.
   if (answer === undefined || answer.httpStatus === 503 || answer.httpStatus === 504) return "overloaded";
   if (answer.httpStatus === 429) return "throttled";
-  const isServed = !["unavailable", "unauthorized", "misconfigured"].includes(answer.verdict.kind);
+  const isServed = !UNSERVED.has(answer.verdict.kind);
   return isServed ? "served" : "none";
 }

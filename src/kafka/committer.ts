@@ -36,7 +36,10 @@ export interface CommitterOptions {
   logger: Logger;
 }
 
-/** Acknowledgements wait this long for company; those younger than a commit may be asked for again after a crash. */
+/**
+ * Acknowledgements wait this long for company, also while a commit is in flight: one that followed at its heels would hold up
+ * the next seal, which would have taken them along. Those younger than a commit may be asked for again after a crash.
+ */
 const COALESCE_MS = 25;
 const RETRY_MS = 500;
 /** kafkajs gives up a request after 15 s; a promise that it forgot would stop everything without a sign. */
@@ -52,6 +55,11 @@ export function createCommitter(options: CommitterOptions): Committer {
   let timerAt = Number.POSITIVE_INFINITY;
   let failures = 0;
   let closed = false;
+
+  const unschedule = (): void => {
+    clearTimeout(timer);
+    timerAt = Number.POSITIVE_INFINITY;
+  };
 
   const schedule = (delay: number): void => {
     const at = performance.now() + delay;
@@ -74,6 +82,8 @@ export function createCommitter(options: CommitterOptions): Committer {
     // Collected and sent in one synchronous stretch, so that no rejoin can come between.
     const { snapshots, isPartial } = options.collect();
     if (snapshots.length === 0) return;
+    // Whatever waited for company has it: what comes from here on waits anew.
+    unschedule();
     requested = isPartial;
     inFlight = send(snapshots).finally(() => {
       inFlight = undefined;
@@ -119,6 +129,8 @@ export function createCommitter(options: CommitterOptions): Committer {
       );
     }
     failures++;
+    // Those it was made for have asked again.
+    unschedule();
     schedule(RETRY_MS);
   };
 
@@ -126,7 +138,6 @@ export function createCommitter(options: CommitterOptions): Committer {
     request(urgent) {
       if (failures > 0) schedule(RETRY_MS);
       else if (urgent) start();
-      else if (inFlight !== undefined) requested = true;
       else schedule(COALESCE_MS);
     },
     async idle() {
@@ -134,8 +145,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     },
     async flush() {
       while (inFlight !== undefined) await inFlight;
-      clearTimeout(timer);
-      timerAt = Number.POSITIVE_INFINITY;
+      unschedule();
       start();
       await inFlight;
     },

@@ -7,6 +7,9 @@ import type { TraceIds } from "./tracing.ts";
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const AGES = [0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400, 864_000];
 
+/** For an observation without a trace: there is one for each event. */
+const NOTHING = {};
+
 export type Metrics = ReturnType<typeof createMetrics>;
 
 /** All metrics of the relay, on a registry of their own. Labels hold partitions, environments and closed lists only. */
@@ -29,7 +32,7 @@ export function createMetrics(options: { version: string; environments: readonly
     return {
       zero: (labels: LabelValues<string>) => traced.zero(labels),
       observe: (labels: LabelValues<string>, value: number, exemplar?: TraceIds) =>
-        traced.observe({ labels, value, exemplarLabels: { ...exemplar } }),
+        traced.observe({ labels, value, exemplarLabels: exemplar === undefined ? NOTHING : { ...exemplar } }),
     };
   };
 

@@ -2,7 +2,9 @@ import {
   type Context,
   defaultTextMapGetter,
   defaultTextMapSetter,
+  INVALID_SPAN_CONTEXT,
   isSpanContextValid,
+  ProxyTracerProvider,
   ROOT_CONTEXT,
   type Span,
   type SpanContext,
@@ -14,11 +16,24 @@ import {
 import { W3CTraceContextPropagator } from "@opentelemetry/core";
 import { VERSION } from "../version.ts";
 
+const NAME = "optout-relay";
+
 /**
  * Makes the spans of this program. They are no-ops unless a provider is registered: `startTracing` does it for the
  * program's own commands, and whoever embeds the relay may register any other.
  */
-export const tracer: Tracer = trace.getTracer("optout-relay", VERSION);
+export const tracer: Tracer = trace.getTracer(NAME, VERSION);
+
+/** False while no provider is registered: what is said to a span would be thrown away, so it needn't be worked out. */
+export function isTracing(): boolean {
+  const provider = trace.getTracerProvider();
+  return (
+    !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer(NAME, VERSION) !== undefined
+  );
+}
+
+/** For all that isn't traced. */
+export const NO_SPAN: Span = trace.wrapSpanContext(INVALID_SPAN_CONTEXT);
 
 /**
  * Trace contexts alone, without baggage: that could hold anything, a phone number too, and would be sent to every

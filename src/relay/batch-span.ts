@@ -1,6 +1,6 @@
 import { type Context, type Link, ROOT_CONTEXT, type Span, SpanKind, trace } from "@opentelemetry/api";
 import type { BatchScope } from "../batching/batch.ts";
-import { readTraceContext, traceIds, tracer } from "../observability/tracing.ts";
+import { isTracing, NO_SPAN, readTraceContext, traceIds, tracer } from "../observability/tracing.ts";
 import type { SealedBatch } from "./sealed-batch.ts";
 
 /** A batch in logs and spans: where its events are. Not its idempotency key, which stays between the relay and the environments. */
@@ -30,6 +30,8 @@ export function startBatchSpan(
   sealed: SealedBatch,
   { scope, groupId, trigger }: BatchSpanOptions,
 ): BatchSpan {
+  const batchIds = { batch: batchId(scope, sealed) };
+  if (!isTracing()) return { span: NO_SPAN, context: ROOT_CONTEXT, ids: batchIds };
   const { batch, first, last } = sealed;
   const span = tracer.startSpan(
     `process ${scope.topic}`,
@@ -56,7 +58,7 @@ export function startBatchSpan(
   return {
     span,
     context: trace.setSpan(ROOT_CONTEXT, span),
-    ids: { batch: batchId(scope, sealed), ...traceIds(span) },
+    ids: { ...batchIds, ...traceIds(span) },
   };
 }
 

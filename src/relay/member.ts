@@ -87,6 +87,7 @@ export function createMember(options: MemberOptions): Member {
           if (sealed.settled) return;
           const span = startBatchSpan(sealed, { scope, groupId: kafkaConfig.groupId, trigger });
           spans.set(sealed, span);
+          if (!logger.isLevelEnabled("debug")) return;
           logger.debug(
             { ...span.ids, trigger, events: events.length, entries: entries.length },
             "batch sealed",

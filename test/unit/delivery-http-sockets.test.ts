@@ -3,7 +3,8 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { createServer as createTcpServer, type Socket } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type HttpClient, MAX_RESPONSE_BYTES } from "../../src/delivery/http.ts";
+import { MAX_RESPONSE_BYTES } from "../../src/delivery/exchange.ts";
+import type { HttpClient } from "../../src/delivery/http.ts";
 import { clientOf, listen, noConnections, noUsedConnections, post, until } from "./delivery-http-fixture.ts";
 
 const CONNECTIONS = 4;

@@ -4,7 +4,7 @@ import { createServer as createTcpServer } from "node:net";
 import { describe, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { HttpResponse } from "../../src/delivery/dialects/dialect.ts";
-import { MAX_RESPONSE_BYTES } from "../../src/delivery/http.ts";
+import { MAX_RESPONSE_BYTES } from "../../src/delivery/exchange.ts";
 import { clientOf, listen, noUsedConnections, post, serve } from "./delivery-http-fixture.ts";
 
 const bodyOf = async (request: IncomingMessage): Promise<string> => {

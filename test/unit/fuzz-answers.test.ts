@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import type { Answer, HttpResponse, TokenAnswer } from "../../src/delivery/dialects/dialect.ts";
-import { MAX_RESPONSE_BYTES } from "../../src/delivery/http.ts";
+import { MAX_RESPONSE_BYTES } from "../../src/delivery/exchange.ts";
 import { MAX_RETRY_AFTER_MS } from "../../src/delivery/retry.ts";
 import { createTokenSource } from "../../src/delivery/token-source.ts";
 import { fuzzAsync, hostileJson, mutated, mutatedText } from "../support/fuzz.ts";

@@ -15,7 +15,7 @@ function fixture(t: TestContext) {
   const commits: { partitions: number[]; resolve(): void; reject(error: Error): void }[] = [];
   const events: string[] = [];
   const fatal: OptoutError[] = [];
-  const state = { epoch: {}, limit: 10 };
+  const state = { epoch: {}, limit: 10, asksAgain: false };
   const committer = createCommitter({
     collect() {
       const taken = [...dirty].slice(0, state.limit);
@@ -29,6 +29,7 @@ function fixture(t: TestContext) {
           onFailed: () => {
             events.push(`failed ${partition}`);
             dirty.add(partition);
+            if (state.asksAgain) committer.request(false);
           },
         }),
       );
@@ -62,6 +63,54 @@ describe("committer", () => {
     commits[0]?.resolve();
     await nextTurn();
     assert.deepEqual(commits[1]?.partitions, [1, 2]);
+  });
+
+  test("an acknowledgement waits for company even behind a commit in flight, so that the next seal needn't", async (t) => {
+    const { committer, dirty, commits } = fixture(t);
+    dirty.add(0);
+    committer.request(true);
+    dirty.add(1);
+    committer.request(false);
+    commits[0]?.resolve();
+    await nextTurn();
+    assert.equal(commits.length, 1, "nothing is in the next seal's way");
+    dirty.add(2);
+    committer.request(true);
+    assert.deepEqual(commits[1]?.partitions, [1, 2]);
+    commits[1]?.resolve();
+    await nextTurn();
+    dirty.add(1);
+    t.mock.timers.tick(25);
+    assert.equal(commits.length, 2, "the seal took it along");
+    committer.request(false);
+    t.mock.timers.tick(25);
+    assert.deepEqual(commits[2]?.partitions, [1], "without company it goes alone");
+  });
+
+  test("an acknowledgement whose time is up during a commit goes right after it", async (t) => {
+    const { committer, dirty, commits } = fixture(t);
+    dirty.add(0);
+    committer.request(true);
+    dirty.add(1);
+    committer.request(false);
+    t.mock.timers.tick(25);
+    assert.equal(commits.length, 1);
+    commits[0]?.resolve();
+    await nextTurn();
+    assert.deepEqual(commits[1]?.partitions, [1]);
+  });
+
+  test("partitions that ask again as their commit fails don't shorten the pause", async (t) => {
+    const { committer, dirty, commits, state } = fixture(t);
+    state.asksAgain = true;
+    dirty.add(0);
+    committer.request(true);
+    commits[0]?.reject(refusal("REQUEST_TIMED_OUT"));
+    await nextTurn();
+    t.mock.timers.tick(499);
+    assert.equal(commits.length, 1);
+    t.mock.timers.tick(1);
+    assert.deepEqual(commits[1]?.partitions, [0]);
   });
 
   test("cuts what is too much for one request, and goes on with the rest", async (t) => {

@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { ROOT_CONTEXT, trace } from "@opentelemetry/api";
+import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
+import { startAttemptSpan } from "../../src/delivery/attempt-span.ts";
 import { createPhoneMask } from "../../src/observability/phone-mask.ts";
 import { wantsTraces } from "../../src/observability/trace-export.ts";
 import {
   contextOf,
   exemplarOf,
+  isTracing,
   readTraceContext,
   traceHeaders,
   traceIds,
@@ -132,5 +136,18 @@ describe("phones in log lines", () => {
     const one = createPhoneMask();
     assert.equal(one("+12125550123").phoneHash, one("+12125550123").phoneHash);
     assert.notEqual(one("+12125550123").phoneHash, createPhoneMask()("+12125550123").phoneHash);
+  });
+});
+
+describe("attempts", () => {
+  const attempt = { environment: "production", parent: ROOT_CONTEXT, entries: 1, attempt: 1 };
+
+  test("are traced from the moment on that a provider is registered, by whoever embeds the relay for one", (t) => {
+    assert.equal(isTracing(), false);
+    assert.deepEqual(traceIds(startAttemptSpan(attempt).span), {});
+    trace.setGlobalTracerProvider(new BasicTracerProvider());
+    t.after(() => trace.disable());
+    assert.equal(isTracing(), true);
+    assert.notDeepEqual(traceIds(startAttemptSpan(attempt).span), {});
   });
 });
