@@ -148,7 +148,8 @@ class Cursor {
       sum += (byte & 0x7f) * scale;
       if (byte < 0x80) return sum % 2 === 0 ? sum / 2 : -(sum + 1) / 2;
     }
-    return Number.NaN;
+    this.at = Number.NaN;
+    return this.at;
   }
 
   /** Moves past so many bytes, and answers where they began. */

@@ -116,6 +116,16 @@ test("record batches of every kind, damaged ones and cut ones too, are read as k
   assert.ok(whole > 100, `only ${whole} had records`);
 });
 
+test("timestamps are read as kafkajs reads them, however long their differences", async () => {
+  for (let bits = 0n; bits < 63n; bits++) {
+    for (const timestampDelta of [2n ** bits - 1n, 2n ** bits, -(2n ** bits), -(2n ** bits) - 1n]) {
+      const first = record(0, [], null, { timestampDelta, key: Buffer.from("key") });
+      const both = await batch(7, [first, record(1, [], Buffer.from("value"))]);
+      assert.deepEqual(await decode(both), await unmended(both), String(timestampDelta));
+    }
+  }
+});
+
 for (const [kind, codec] of Object.entries({ NONE, GZIP, SNAPPY, LZ4, ZSTD })) {
   test(`what is kept of a record holds 16 KiB at most, or its own size: ${kind}`, async () => {
     const header: Pair = ["h", Buffer.from("header")];
