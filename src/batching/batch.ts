@@ -149,12 +149,14 @@ export function createBatchBuilder(scope: BatchScope): BatchBuilder {
   const indexOfPhone = new Map<string, number>();
   let bytes = "[]".length;
   let oldest = Number.POSITIVE_INFINITY;
-  let latest: { decoded: Decoded; own: Entry } | undefined;
+  let latestDecoded: Decoded | undefined;
+  let latestOwn: Entry | undefined;
 
   /** `growth` and then `add` ask for the same. */
   const ownOf = (decoded: Decoded & { ok: true }): Entry => {
-    if (latest?.decoded !== decoded) latest = { decoded, own: entryOf(decoded) };
-    return latest.own;
+    if (latestOwn === undefined || latestDecoded !== decoded) latestOwn = entryOf(decoded);
+    latestDecoded = decoded;
+    return latestOwn;
   };
 
   const growthBy = (own: Entry, current: Entry | undefined): number => {

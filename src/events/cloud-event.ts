@@ -41,11 +41,13 @@ export const headerAttributes = (headers: RecordHeaders): Attributes =>
  * `phone` beside them is a plain event with fields that nobody asked for, or a CloudEvent whose phone is an attribute.
  */
 export function isEnvelope(fields: Record<string, unknown>, structured: boolean): boolean {
-  if (!structured && !Object.hasOwn(fields, "specversion")) return false;
-  const has = (name: string): boolean => Object.hasOwn(fields, name);
-  if (!structured) return PAYLOADS.some(has) && !has("phone");
-  return !has("phone") || PAYLOADS.map(fieldsOf(fields)).some((payload) => !isAbsent(payload));
+  const isPlain = Object.hasOwn(fields, "phone");
+  if (structured) return !isPlain || PAYLOADS.map(fieldsOf(fields)).some((payload) => !isAbsent(payload));
+  return !isPlain && Object.hasOwn(fields, "specversion") && hasPayload(fields);
 }
+
+const hasPayload = (fields: Record<string, unknown>): boolean =>
+  PAYLOADS.some((name) => Object.hasOwn(fields, name));
 
 const PAYLOADS = ["data", "data_base64"];
 

@@ -51,11 +51,14 @@ export function createDecoder(options: DecoderOptions): Decoder {
     Object.entries(normalization.regionBySource).map(([source, region]) => [source, region.toUpperCase()]),
   );
   const regionOf = (source: string): string => regionBySource.get(source) ?? defaultRegion;
-  return ({ value, headers = {} }) => {
+  return ({ value, headers }) => {
     try {
       // Several places look for headers of theirs, and most records have none.
-      const given = Object.keys(headers).length === 0 ? undefined : headers;
-      const read = readRecord(value, given, schemas);
+      const read = readRecord(
+        value,
+        headers !== undefined && hasMembers(headers) ? headers : undefined,
+        schemas,
+      );
       if ("schemaId" in read) return read;
       return read.refusal === undefined ? toEvent(read, regionOf) : reject(read.refusal, read.fields);
     } catch {
@@ -63,6 +66,11 @@ export function createDecoder(options: DecoderOptions): Decoder {
       return reject({ reason: "undecodable", detail: "the record could not be read" }, noFields);
     }
   };
+}
+
+function hasMembers(record: object): boolean {
+  for (const _name in record) return true;
+  return false;
 }
 
 /** What a record says, as far as it could be read; `encoding` is how it was written, in words. */
@@ -99,14 +107,21 @@ function readRecord(
   if ("schemaId" in content) return content;
   if ("reason" in content) return refused(content, attributes);
   const own = fieldsOf(content.fields);
-  if (!isEnvelope(content.fields, structured)) {
-    const isCloudEvent = structured || !isAbsent(own("specversion"));
-    const fields = withAttributes(structured ? withAttributes(own, own) : own, attributes);
-    const refusal = refusedAttributes(attributes) ?? (isCloudEvent ? refusedType(own("type")) : undefined);
-    return { fields, encoding: content.encoding, refusal };
-  }
-  const payload = openEnvelope(content.fields, (bytes) => readValue(bytes, undefined, schemas));
+  if (isEnvelope(content.fields, structured)) return readEnvelope(content.fields, attributes, schemas);
+  const isCloudEvent = structured || !isAbsent(own("specversion"));
+  const fields = withAttributes(structured ? withAttributes(own, own) : own, attributes);
+  const refusal = refusedAttributes(attributes) ?? (isCloudEvent ? refusedType(own("type")) : undefined);
+  return { fields, encoding: content.encoding, refusal };
+}
+
+function readEnvelope(
+  envelope: Record<string, unknown>,
+  attributes: Attributes,
+  schemas: SchemaCache | null,
+): Read | SchemaNeeded {
+  const payload = openEnvelope(envelope, (bytes) => readValue(bytes, undefined, schemas));
   if ("schemaId" in payload) return payload;
+  const own = fieldsOf(envelope);
   const data = "fields" in payload ? fieldsOf(payload.fields) : noFields;
   const fields = withAttributes(withAttributes(data, own), attributes);
   const forbidden = refusedAttributes(own) ?? refusedAttributes(attributes);

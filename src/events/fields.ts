@@ -21,8 +21,10 @@ export function fieldsOf(record: Record<string, unknown>): Fields {
 const DECISIVE = ["phone", "action", "region", "expiresAt"];
 
 /** The decisive field, if any, that is given more than once with different values. */
-export const ambiguousField = (fields: Fields): string | undefined =>
-  DECISIVE.find((name) => fields(name) === AMBIGUOUS);
+export function ambiguousField(fields: Fields): string | undefined {
+  for (const name of DECISIVE) if (fields(name) === AMBIGUOUS) return name;
+  return undefined;
+}
 
 /** Nothing was said: the field is absent, null or blank, as forms send it. */
 export const isAbsent = (value: unknown): boolean =>
