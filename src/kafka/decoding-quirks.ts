@@ -7,8 +7,8 @@ import { decodePlainBatch, headersByName } from "./record-batch.ts";
 
 /*
  * Ways in which kafkajs 2.2.4 dies of records that are few bytes and in order, and of the same ones again after every
- * restart; and one in which it shows records that were withdrawn. Mended as this module loads: kafkajs reads the code that decodes a fetch when it decodes its first one, and
- * from then on keeps the function that it found.
+ * restart; and one in which it shows records that were withdrawn. Mended as this module loads: kafkajs reads the code that
+ * decodes a fetch when it decodes its first one, and from then on keeps the function that it found.
  */
 
 mendHeaders();
@@ -29,7 +29,10 @@ function mendHeaders(): void {
   };
 }
 
-/** kafkajs passes the records of a batch as arguments of one call; the stack has room for some 130,000. */
+/**
+ * kafkajs passes the records of a batch as arguments of one call; the stack has room for some 130,000. What replaces it also
+ * takes plain batches in its own, quicker way, and gives messages that may be kept without the fetch they came in.
+ */
 function mendFetchedMessages(): void {
   const require = createRequire(import.meta.url);
   const path = require.resolve("kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js");
