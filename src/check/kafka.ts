@@ -18,9 +18,10 @@ import {
   warning,
 } from "./finding.ts";
 import { type GroupFacts, judgeBrokerSettings, judgeGroup } from "./group.ts";
+import { judgeQuotas } from "./quota.ts";
 import { judgeTopic } from "./topics.ts";
 
-type KafkaParts = Pick<Config, "kafka" | "topics" | "environments">;
+type KafkaParts = Pick<Config, "kafka" | "topics" | "batching" | "environments">;
 type Reached = { address: string; link: BrokerLink; view: ClusterView };
 type Probe = Reached | { address: string; error: OptoutError };
 
@@ -30,7 +31,7 @@ const PASSING = ["GROUP_COORDINATOR_NOT_AVAILABLE", "GROUP_LOAD_IN_PROGRESS", "N
 const ROLES: readonly TopicRole[] = ["events", "status", "deadLetter"];
 
 /**
- * Every broker, the topics and the group. Never rejects; takes three times `timeout` at most, in milliseconds, which is
+ * Every broker, the topics and the group, and what the partitions mean for the quotas. Never rejects; takes three times `timeout` at most, in milliseconds, which is
  * for each question.
  */
 export async function checkKafka(config: KafkaParts, timeout: number): Promise<Finding[]> {
@@ -70,7 +71,7 @@ export async function checkKafka(config: KafkaParts, timeout: number): Promise<F
       checkTopics(context),
       checkGroup(context),
     ]);
-    return [...brokers, ...cluster, ...ofTopics, ...group];
+    return [...brokers, ...cluster, ...ofTopics, ...group, ...checkQuotas(context)];
   } finally {
     ending.abort();
   }
@@ -196,7 +197,16 @@ async function checkTopics({ config: { topics }, ask, first }: Context): Promise
   });
 }
 
-async function checkGroup({ config, ask, probes, first }: Context): Promise<Finding[]> {
+const eventsPartitions = ({ config: { topics }, first }: Context) =>
+  first.view.topics.find(({ name }) => name === topics.events)?.partitions ?? [];
+
+function checkQuotas(context: Context): Finding[] {
+  const { length } = eventsPartitions(context);
+  return length === 0 ? [] : about("configuration", "", judgeQuotas(context.config, length));
+}
+
+async function checkGroup(context: Context): Promise<Finding[]> {
+  const { config, ask, probes, first } = context;
   const { groupId } = config.kafka;
   const eventsTopic = config.topics.events;
   const read = async (): Promise<GroupFacts | Error> => {
@@ -205,8 +215,7 @@ async function checkGroup({ config, ask, probes, first }: Context): Promise<Find
       const address = await ask(coordinatorOf(first.link, groupId, deadline.signal));
       const probe = (await probes.get(address)) ?? first;
       if (!isReached(probe)) return probe.error;
-      const partitions = first.view.topics.find(({ name }) => name === eventsTopic)?.partitions ?? [];
-      const numbers = partitions.map(({ partition }) => partition);
+      const numbers = eventsPartitions(context).map(({ partition }) => partition);
       const [view, commits] = await Promise.all([
         ask(probe.link.group(groupId)),
         ask(probe.link.committed(groupId, eventsTopic, numbers)).catch(() => undefined),

@@ -18,16 +18,18 @@ const HELP = `
 Validates the configuration, then reaches all that it names, at the same time,
 and changes nothing anywhere:
 
-  broker       each one configured, and each that the brokers name: connection,
-               TLS, login
-  cluster      whether the relay's ledger fits in a commit; session timeout
-  topic        exists, partitions, replicas, cleanup policy, retention, message
-               size, what this user may do
-  group        who is in it, what it has committed, what this user may do
-  registry     connection, login, the schemas of events and results
-  environment  a token with its credentials; the clock; whether the API takes
-               that token, asked by a request without entries; with
-               admin-dnc-groups, whether the group is active and scrubbed
+  configuration  each key; whether the quotas bear the batches that the topic's
+                 partitions cut by time
+  broker         each one configured, and each that the brokers name:
+                 connection, TLS, login
+  cluster        whether the relay's ledger fits in a commit; session timeout
+  topic          exists, partitions, replicas, cleanup policy, retention,
+                 message size, what this user may do
+  group          who is in it, what it has committed, what this user may do
+  registry       connection, login, the schemas of events and results
+  environment    a token with its credentials; the clock; whether the API takes
+                 that token, asked by a request without entries; with
+                 admin-dnc-groups, whether the group is active and scrubbed
 
 Results: "ok"; "warning", the relay works, but not for ever or not as well as it
 should; "failed"; "not checked", with the reason. Below (>), how to mend it.

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { formatDuration, parseDuration } from "../config/units.ts";
-import { createDialect } from "../delivery/environment.ts";
 import { describeSize, problemsOf } from "../sizing/describe.ts";
+import { sizedEnvironments } from "../sizing/environments.ts";
 import { type Plan, sizeOf } from "../sizing/sizing.ts";
 import { parseCount } from "./count.ts";
 import { type ConfigOption, configFrom, withConfigOption } from "./options.ts";
@@ -35,11 +35,7 @@ export const sizeCommand = (): Command =>
       const { batching, environments } = configFrom({ config: file });
       const plan: Plan = {
         ...{ ...load, batching, outageSeconds: outage / 1_000 },
-        environments: environments.map((config) => ({
-          name: config.name,
-          requestsPerSecond: config.requestsPerSecond,
-          maxEntries: createDialect({ config }).maxEntries,
-        })),
+        environments: sizedEnvironments(environments),
       };
       const size = sizeOf(plan);
       const problems = problemsOf(size, plan);

@@ -71,6 +71,8 @@ export interface GroupConsumerOptions {
 const MAX_WAIT_MS = 250;
 /** Who is left hears by its heartbeat that a member has died, and with it whose partitions wait for an owner. */
 const MAX_HEARTBEAT_INTERVAL_MS = 1_000;
+/** Of a fetch, whose records are all decoded before the first is taken. kafkajs asks in a new order each time, so that none is left out. */
+const MAX_BYTES = 1024 * 1024;
 const MAX_BYTES_PER_PARTITION = 256 * 1024;
 const RUN_AGAIN_MS = 1_000;
 
@@ -117,6 +119,7 @@ export function createGroupConsumer(options: GroupConsumerOptions): GroupConsume
     rebalanceTimeout: Math.max(sessionTimeout, 30_000),
     heartbeatInterval,
     maxWaitTimeInMs: MAX_WAIT_MS,
+    maxBytes: MAX_BYTES,
     maxBytesPerPartition: MAX_BYTES_PER_PARTITION,
     readUncommitted: false,
     retry: { initialRetryTime: 200, maxRetryTime: 2_000, retries: 8, restartOnFailure: async () => !stopped },

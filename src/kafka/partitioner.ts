@@ -1,4 +1,5 @@
-import type { ICustomPartitioner } from "kafkajs";
+import kafkajs, { type ICustomPartitioner } from "kafkajs";
+import type { OutgoingRecord } from "./outgoing.ts";
 
 /**
  * Kafka's default partitioner, as `Partitioners.DefaultPartitioner` of kafkajs 2.2.4, which counts in objects of 64 bits and
@@ -22,6 +23,36 @@ export const createPartitioner: ICustomPartitioner = () => {
     return partitionOf(key, partitionMetadata.length);
   };
 };
+
+/** A partitioner that remembers how many partitions topics have, so that records can be grouped before kafkajs has them. */
+export interface Partitioning {
+  readonly partitioner: ReturnType<ICustomPartitioner>;
+  /** Undefined if it takes kafkajs to say: the topic is new, or the record has no key. */
+  partitionOf(topic: string, record: OutgoingRecord): number | undefined;
+  /** Something has changed, perhaps. */
+  forget(): void;
+}
+
+export function createPartitioning(): Partitioning {
+  const counts = new Map<string, number>();
+  const choose = createPartitioner();
+  return {
+    partitioner(of) {
+      const { topic, partitionMetadata } = of;
+      counts.set(topic, partitionMetadata.length);
+      const chosen = choose(of);
+      if (partitionMetadata.some(({ partitionId }) => partitionId === chosen)) return chosen;
+      // kafkajs would drop the records without a word.
+      throw new kafkajs.KafkaJSError(`topic "${topic}" has no partition ${chosen}`, { retriable: true });
+    },
+    partitionOf(topic, { key, partition }) {
+      const count = counts.get(topic);
+      if (count === undefined) return undefined;
+      return partition ?? (key === null || key === undefined ? undefined : partitionOf(key, count));
+    },
+    forget: () => counts.clear(),
+  };
+}
 
 /** Where a keyed record goes in a topic of so many partitions; so do the Java client and librdkafka's murmur2. */
 export const partitionOf = (key: string | Buffer, partitions: number): number =>

@@ -1,6 +1,8 @@
-import type { IHeaders, Message } from "kafkajs";
+import type { Message } from "kafkajs";
 import produce, { type ProduceArguments } from "kafkajs/src/protocol/requests/produce/index.js";
-import { crc32c } from "./crc32c.ts";
+import { createChecksum } from "./crc32c.ts";
+import { allocateWithHeadroom, mendFraming } from "./headroom.ts";
+import { headersOf, lengthOf, type OutgoingRecord, type Part, TextWithEnd, writeText } from "./outgoing.ts";
 
 /** Of a record batch before its records, from its first offset to their number; and the part that no checksum covers. */
 const BATCH_HEAD_BYTES = 61;
@@ -15,6 +17,23 @@ const NO_PRODUCER_ID = -1;
 /** Milliseconds, of about the year 37,000: differences of such times can still be doubled. */
 const MAX_TIME = 2 ** 50;
 
+/** What kafkajs takes for one record: all that a request has for a partition, which it would group at great length. */
+interface Carrier extends Message {
+  carried: readonly OutgoingRecord[];
+}
+
+export const carrierOf = (partition: number, carried: readonly OutgoingRecord[]): Carrier => ({
+  ...{ partition, carried },
+  value: null,
+});
+
+const isCarrier = (message: Message): message is Carrier => "carried" in message;
+
+const recordsOf = (messages: readonly Message[]): readonly OutgoingRecord[] =>
+  messages.some(isCarrier)
+    ? messages.flatMap((each): readonly OutgoingRecord[] => (isCarrier(each) ? each.carried : [each]))
+    : messages;
+
 const { protocol } = produce;
 
 /**
@@ -24,44 +43,52 @@ const { protocol } = produce;
  * Worth: a third of the time, for records of 800 bytes.
  */
 export function mendProducing(): void {
+  mendFraming();
   produce.protocol = (of) => {
     const build = protocol(of);
-    if (of.version < MIN_VERSION) return build;
     return (given) => {
-      const built = build(given);
       const { compression = 0, transactionalId, producerId = NO_PRODUCER_ID } = given;
       const isPlain = compression === 0 && transactionalId == null && producerId === NO_PRODUCER_ID;
-      if (!isPlain) return built;
+      if (of.version < MIN_VERSION || !isPlain) return build(asKafkajsHasIt(given));
+      const { request, ...built } = build(given);
       const encode = async () => {
         const body = encodeProduce(given);
-        return body === undefined ? built.request.encode() : { buf: body, buffer: body };
+        return body === undefined
+          ? build(asKafkajsHasIt(given)).request.encode()
+          : { buf: body, buffer: body };
       };
-      return { ...built, request: { ...built.request, encode } };
+      return { ...built, request: { ...request, encode } };
     };
   };
 }
 
-/** A message, and what is worked out of it before it is written. */
-interface Record {
-  key: Part;
-  value: Part;
-  headers: readonly (readonly [string, Part])[];
-  /** Milliseconds after the first of its batch. */
-  delta: number;
-  /** Without the length before it. */
-  bytes: number;
-}
+const asKafkajsHasIt = ({ topicData, ...rest }: ProduceArguments): ProduceArguments => ({
+  ...rest,
+  topicData: topicData.map(({ topic, partitions }) => ({
+    topic,
+    partitions: partitions.map(({ messages, ...of }) => ({
+      ...of,
+      messages: recordsOf(messages).map(plain),
+    })),
+  })),
+});
+
+const plain = ({ value, ...rest }: OutgoingRecord): Message => ({
+  ...rest,
+  value: value instanceof TextWithEnd ? String(value) : value,
+});
 
 interface Batch {
   partition: number;
-  records: readonly Record[];
-  /** Milliseconds since the epoch. */
+  records: readonly OutgoingRecord[];
+  /** Of each record, without the length before it. */
+  sizes: readonly number[];
+  /** Of each record, in milliseconds since the epoch. */
+  times: readonly number[];
   first: number;
   max: number;
   bytes: number;
 }
-
-type Part = Buffer | string | null | undefined;
 
 /** Body of a Produce request, versions 3 to 8, without compression; undefined if times in it are too large for plain numbers. */
 export function encodeProduce(
@@ -70,56 +97,57 @@ export function encodeProduce(
 ): Buffer | undefined {
   const topics = topicData.map(({ topic, partitions }) => ({
     topic,
-    batches: partitions.map((each) => measured(each, now)),
+    batches: partitions.map(({ partition, messages }) => measured(partition, recordsOf(messages), now)),
   }));
   let bytes = 2 + 2 + 4 + 4;
   for (const { topic, batches } of topics) {
-    bytes += 2 + Buffer.byteLength(topic) + 4;
+    bytes += 2 + lengthOf(topic) + 4;
     for (const batch of batches) {
       if (!(Math.abs(batch.first) < MAX_TIME && Math.abs(batch.max) < MAX_TIME)) return undefined;
       bytes += 4 + 4 + batch.bytes;
     }
   }
-  const write = createWriter(bytes);
+  const writer = new Writer(bytes);
   // No transaction.
-  write.int16(-1);
-  write.int16(acks);
-  write.int32(timeout);
-  write.int32(topics.length);
+  writer.int16(-1);
+  writer.int16(acks);
+  writer.int32(timeout);
+  writer.int32(topics.length);
   for (const { topic, batches } of topics) {
-    write.int16(Buffer.byteLength(topic));
-    write.bytes(topic);
-    write.int32(batches.length);
+    writer.int16(lengthOf(topic));
+    writer.text(topic);
+    writer.int32(batches.length);
     for (const batch of batches) {
-      write.int32(batch.partition);
-      write.int32(batch.bytes);
-      writeBatch(write, batch);
+      writer.int32(batch.partition);
+      writer.int32(batch.bytes);
+      writeBatch(writer, batch);
     }
   }
-  return write.buffer;
+  return writer.buffer;
 }
 
-function measured(
-  { partition, messages }: { partition: number; messages: readonly Message[] },
-  now: number,
-): Batch {
+function measured(partition: number, records: readonly OutgoingRecord[], now: number): Batch {
   let [first, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for (const { timestamp } of messages) {
+  const times: number[] = [];
+  let [lastText, lastTime]: [string | undefined, number] = [undefined, now];
+  for (const { timestamp } of records) {
+    // Those of one batch mostly have the same.
+    if (timestamp !== lastText) [lastText, lastTime] = [timestamp, Number(timestamp || now)];
+    times.push(lastTime);
     if (timestamp === undefined || timestamp === null) continue;
-    first = Math.min(first, Number(timestamp));
-    max = Math.max(max, Number(timestamp));
+    first = Math.min(first, lastTime);
+    max = Math.max(max, lastTime);
   }
   if (first > max) [first, max] = [now, now];
-  const records = messages.map((message, index) => recordOf(message, index, first, now));
-  const bytes = records.reduce(
-    (sum, record) => sum + varIntBytes(record.bytes) + record.bytes,
-    BATCH_HEAD_BYTES,
-  );
-  return { partition, records, first, max, bytes };
+  const sizes: number[] = [];
+  let bytes = BATCH_HEAD_BYTES;
+  for (let index = 0; index < records.length; index++) {
+    const size = sizeAt(index, records[index] as OutgoingRecord, (times[index] as number) - first);
+    sizes.push(size);
+    bytes += varIntBytes(size) + size;
+  }
+  return { partition, records, sizes, times, first, max, bytes };
 }
-
-const lengthOf = (part: Buffer | string): number =>
-  typeof part === "string" ? Buffer.byteLength(part) : part.length;
 
 const partBytes = (part: Part): number => {
   if (part === null || part === undefined) return varIntBytes(-1);
@@ -127,110 +155,134 @@ const partBytes = (part: Part): number => {
   return varIntBytes(length) + length;
 };
 
-function recordOf(
-  { key, value, headers: given, timestamp }: Message,
-  index: number,
-  first: number,
-  now: number,
-): Record {
-  const headers = headersOf(given);
-  const delta = Number(timestamp || now) - first;
+function sizeAt(index: number, { key, value, headers: given }: OutgoingRecord, delta: number): number {
   let bytes = 1 + varIntBytes(delta) + varIntBytes(index) + partBytes(key) + partBytes(value);
+  const headers = headersOf(given);
   bytes += varIntBytes(headers.length);
   for (const [name, header] of headers) bytes += partBytes(name) + partBytes(header);
-  return { key, value, headers, delta, bytes };
+  return bytes;
 }
 
-const NONE: readonly [string, Part][] = [];
-
-const headersOf = (headers: IHeaders | undefined): readonly (readonly [string, Part])[] =>
-  headers === undefined ? NONE : Object.entries(headers).flatMap(([name, value]) => named(name, value));
-
-const named = (name: string, value: IHeaders[string]): (readonly [string, Part])[] =>
-  Array.isArray(value) ? value.map((each) => [name, each]) : [[name, value]];
-
-function writeBatch(write: Writer, { records, first, max, bytes }: Batch): void {
-  const start = write.position;
-  write.int64(0);
-  write.int32(bytes - BEFORE_LENGTH_BYTES);
+function writeBatch(writer: Writer, { records, sizes, times, first, max, bytes }: Batch): void {
+  const start = writer.at;
+  writer.int64(0);
+  writer.int32(bytes - BEFORE_LENGTH_BYTES);
   // The leader's epoch, which only brokers know.
-  write.int32(0);
-  write.int8(MAGIC);
-  write.int32(0);
-  write.int16(0);
-  write.int32(records.length - 1);
-  write.int64(first);
-  write.int64(max);
+  writer.int32(0);
+  writer.int8(MAGIC);
+  writer.int32(0);
+  writer.startChecksum();
+  writer.int16(0);
+  writer.int32(records.length - 1);
+  writer.int64(first);
+  writer.int64(max);
   // No producer id, of epoch and sequence 0.
-  write.int64(-1);
-  write.int16(0);
-  write.int32(0);
-  write.int32(records.length);
-  records.forEach(({ key, value, headers, delta, bytes }, index) => {
-    write.varInt(bytes);
-    write.int8(0);
-    write.varInt(delta);
-    write.varInt(index);
-    write.part(key);
-    write.part(value);
-    write.varInt(headers.length);
+  writer.int64(-1);
+  writer.int16(0);
+  writer.int32(0);
+  writer.int32(records.length);
+  for (let index = 0; index < records.length; index++) {
+    const { key, value, headers: given } = records[index] as OutgoingRecord;
+    writer.varInt(sizes[index] as number);
+    writer.int8(0);
+    writer.varInt((times[index] as number) - first);
+    writer.varInt(index);
+    writer.part(key);
+    writer.part(value);
+    const headers = headersOf(given);
+    writer.varInt(headers.length);
     for (const [name, header] of headers) {
-      write.part(name);
-      write.part(header);
+      writer.part(name);
+      writer.part(header);
     }
-  });
-  const checksummed = write.buffer.subarray(start + BEFORE_CHECKSUMMED_BYTES, write.position);
-  write.buffer.writeUInt32BE(crc32c(checksummed), start + BEFORE_CHECKSUMMED_BYTES - 4);
+  }
+  writer.buffer.writeUInt32BE(writer.checksum(), start + BEFORE_CHECKSUMMED_BYTES - 4);
 }
 
 /** Zigzag: small numbers of either sign are short. In plain numbers, so up to 2^52. */
 const zigzag = (value: number): number => (value < 0 ? -2 * value - 1 : 2 * value);
 
 function varIntBytes(value: number): number {
+  if (value >= 0 && value < 64) return 1;
   let bytes = 1;
   for (let rest = zigzag(value); rest >= 128; rest = Math.floor(rest / 128)) bytes++;
   return bytes;
 }
 
-type Writer = ReturnType<typeof createWriter>;
+class Writer {
+  readonly buffer: Buffer;
+  at = 0;
+  #checksum = createChecksum();
+  /** What comes before is in the checksum. */
+  #unsummed = 0;
 
-function createWriter(bytes: number) {
-  const buffer = Buffer.allocUnsafe(bytes);
-  let at = 0;
-  const varInt = (value: number): void => {
+  constructor(bytes: number) {
+    this.buffer = allocateWithHeadroom(bytes);
+  }
+
+  startChecksum(): void {
+    this.#checksum = createChecksum();
+    this.#unsummed = this.at;
+  }
+
+  /** Of all that was written since its start. */
+  checksum(): number {
+    this.#sum();
+    return this.#checksum.value();
+  }
+
+  #sum(): void {
+    this.#checksum.add(this.buffer, this.#unsummed, this.at);
+    this.#unsummed = this.at;
+  }
+
+  int8(value: number): void {
+    this.at = this.buffer.writeInt8(value, this.at);
+  }
+
+  int16(value: number): void {
+    this.at = this.buffer.writeInt16BE(value, this.at);
+  }
+
+  int32(value: number): void {
+    this.at = this.buffer.writeInt32BE(value, this.at);
+  }
+
+  int64(value: number): void {
+    this.at = this.buffer.writeBigInt64BE(BigInt(value), this.at);
+  }
+
+  varInt(value: number): void {
     let rest = zigzag(value);
-    for (; rest >= 128; rest = Math.floor(rest / 128)) buffer[at++] = (rest % 128) | 128;
-    buffer[at++] = rest;
-  };
-  const raw = (part: Buffer | string): void => {
-    at += typeof part === "string" ? buffer.write(part, at) : part.copy(buffer, at);
-  };
-  return {
-    buffer,
-    get position() {
-      return at;
-    },
-    int8(value: number): void {
-      at = buffer.writeInt8(value, at);
-    },
-    int16(value: number): void {
-      at = buffer.writeInt16BE(value, at);
-    },
-    int32(value: number): void {
-      at = buffer.writeInt32BE(value, at);
-    },
-    int64(value: number): void {
-      at = buffer.writeBigInt64BE(BigInt(value), at);
-    },
-    varInt,
-    bytes: raw,
-    part(part: Part): void {
-      if (part === null || part === undefined) {
-        varInt(-1);
-        return;
-      }
-      varInt(lengthOf(part));
-      raw(part);
-    },
-  };
+    for (; rest >= 128; rest = Math.floor(rest / 128)) this.buffer[this.at++] = (rest % 128) | 128;
+    this.buffer[this.at++] = rest;
+  }
+
+  text(text: string): void {
+    this.at = writeText(text, this.buffer, this.at);
+  }
+
+  part(part: Part): void {
+    if (part === null || part === undefined) {
+      this.varInt(-1);
+      return;
+    }
+    this.varInt(lengthOf(part));
+    if (typeof part === "string") this.text(part);
+    else if (part instanceof TextWithEnd) this.#textWithEnd(part);
+    else this.#bytes(part);
+  }
+
+  #bytes(bytes: Uint8Array): void {
+    this.buffer.set(bytes, this.at);
+    this.at += bytes.length;
+  }
+
+  #textWithEnd({ buffer, from, to, end }: TextWithEnd): void {
+    this.at += buffer.copy(this.buffer, this.at, from, to);
+    this.#sum();
+    this.#bytes(end.piece.bytes);
+    this.#checksum.addRepeated(end.piece);
+    this.#unsummed = this.at;
+  }
 }

@@ -1,12 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Kafka, Message, TopicMessages } from "kafkajs";
+import type { Kafka, Message } from "kafkajs";
 import { backoff } from "../delivery/retry.ts";
 import { OptoutError } from "../errors.ts";
 import { within } from "../within.ts";
-import { createPartitioner } from "./partitioner.ts";
-import { mendProducing } from "./produce-request.ts";
-
-export type { Message, TopicMessages } from "kafkajs";
+import { type OutgoingRecord, sizeOf, type TopicRecords } from "./outgoing.ts";
+import { createPartitioning, type Partitioning } from "./partitioner.ts";
+import { carrierOf, mendProducing } from "./produce-request.ts";
 
 /** Milliseconds the brokers may take to have a request on all in-sync replicas. */
 const ACKNOWLEDGE_TIMEOUT_MS = 10_000;
@@ -20,7 +19,6 @@ const RETRY = { initialBackoff: 200, maxBackoff: 2_000 };
  * `max.message.bytes` (1 MiB unless changed) as a whole, for ever. A quarter is left for framing.
  */
 const MAX_REQUEST_BYTES = 768 * 1024;
-const RECORD_OVERHEAD_BYTES = 32;
 
 /**
  * Writes records durably: `send` resolves only once all in-sync replicas have all of them, in at most a minute.
@@ -30,7 +28,7 @@ const RECORD_OVERHEAD_BYTES = 32;
  */
 export interface RecordProducer {
   connect(): Promise<void>;
-  send(records: readonly TopicMessages[]): Promise<void>;
+  send(records: readonly TopicRecords[]): Promise<void>;
   disconnect(): Promise<void>;
 }
 
@@ -38,8 +36,9 @@ export interface RecordProducer {
 // on disk sets the topic's `compression.type`, and the broker does it.
 export function createRecordProducer(kafka: Kafka): RecordProducer {
   mendProducing();
+  const partitioning = createPartitioning();
   const producer = kafka.producer({
-    createPartitioner,
+    createPartitioner: () => partitioning.partitioner,
     allowAutoTopicCreation: false,
     idempotent: false,
     retry: { retries: 0 },
@@ -49,19 +48,21 @@ export function createRecordProducer(kafka: Kafka): RecordProducer {
    * kafkajs' own retries can lose records: a broker that has answered isn't asked again, though a partition whose send
    * failed elsewhere may be led by it now. Each of these starts from nothing, so it may repeat some instead.
    */
-  const sendRequest = async (topicMessages: TopicMessages[]): Promise<void> => {
+  const sendRequest = async (request: TopicRecords[]): Promise<void> => {
     for (let attempt = 1; ; attempt++) {
       try {
+        const topicMessages = request.map((records) => carried(records, partitioning));
         await producer.sendBatch({ acks: -1, timeout: ACKNOWLEDGE_TIMEOUT_MS, topicMessages });
         return;
       } catch (error) {
+        partitioning.forget();
         if (attempt > RETRIES || !isWorthAnotherTry(error)) throw error;
         await sleep(backoff(attempt, RETRY, Math.random));
       }
     }
   };
 
-  const sendAll = async (records: readonly TopicMessages[]): Promise<void> => {
+  const sendAll = async (records: readonly TopicRecords[]): Promise<void> => {
     for (const request of requestsOf(records)) await sendRequest(request);
   };
 
@@ -90,9 +91,9 @@ const isWorthAnotherTry = (error: unknown): boolean =>
   error instanceof Error && error.name === "KafkaJSNumberOfRetriesExceeded";
 
 /** Cuts records into requests of bounded size, in their order; one that is larger by itself goes alone. */
-export function requestsOf(records: readonly TopicMessages[]): TopicMessages[][] {
-  const requests: TopicMessages[][] = [];
-  let current: TopicMessages[] = [];
+export function requestsOf(records: readonly TopicRecords[]): TopicRecords[][] {
+  const requests: TopicRecords[][] = [];
+  let current: TopicRecords[] = [];
   let bytes = 0;
   for (const { topic, messages } of records) {
     for (const message of messages) {
@@ -112,15 +113,17 @@ export function requestsOf(records: readonly TopicMessages[]): TopicMessages[][]
   return requests;
 }
 
-/** What a record takes in a request, a few bytes more or less. */
-export function sizeOf({ key, value, headers }: Message): number {
-  let bytes = RECORD_OVERHEAD_BYTES + lengthOf(key) + lengthOf(value);
-  if (headers === undefined) return bytes;
-  for (const [name, given] of Object.entries(headers)) {
-    for (const each of Array.isArray(given) ? given : [given]) bytes += lengthOf(name) + lengthOf(each);
+/** As kafkajs is handed them: those whose partition is known by partition, the others one by one. */
+function carried({ topic, messages }: TopicRecords, { partitionOf }: Partitioning) {
+  const byPartition = new Map<number, OutgoingRecord[]>();
+  const others: OutgoingRecord[] = [];
+  for (const record of messages) {
+    const partition = partitionOf(topic, record);
+    const known = partition === undefined ? others : byPartition.get(partition);
+    if (known !== undefined) known.push(record);
+    else if (partition !== undefined) byPartition.set(partition, [record]);
   }
-  return bytes;
+  const carriers = [...byPartition].map(([partition, records]) => carrierOf(partition, records));
+  // What is written is in our hands: kafkajs looks at keys and partitions only.
+  return { topic, messages: [...carriers, ...(others as Message[])] };
 }
-
-const lengthOf = (part: Buffer | string | null | undefined): number =>
-  part === null || part === undefined ? 0 : Buffer.byteLength(part);

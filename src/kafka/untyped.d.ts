@@ -44,6 +44,19 @@ declare module "kafkajs/src/network/connection.js" {
   export default Connection;
 }
 
+declare module "kafkajs/src/protocol/encoder.js" {
+  class Encoder {
+    readonly buf: Buffer;
+    /** Where it writes on. */
+    readonly offset: number;
+    readonly buffer: Buffer;
+    writeInt32(value: number): this;
+    writeEncoder(value: Pick<Encoder, "buf" | "buffer">): this;
+  }
+  // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
+  export default Encoder;
+}
+
 declare module "kafkajs/src/protocol/decoder.js" {
   export interface Header {
     key: string | null;

@@ -19,7 +19,8 @@ export function normalizePhone(input: string, region: string | undefined): Norma
   if (input.length > MAX_PHONE_LENGTH) return reject(`longer than ${MAX_PHONE_LENGTH} characters`);
   const digits = fastDigits(input) ?? readDigits(input);
   const e164 = digits === undefined ? undefined : fastE164(digits, region);
-  return e164 === undefined ? judge(digits, region) : { ok: true, e164 };
+  if (digits === undefined || e164 === undefined) return judge(digits, region);
+  return e164 === null ? rejectNumber(digits, region) : { ok: true, e164 };
 }
 
 /** The same answer all by the long way, for the short one to be held against it. */
@@ -30,6 +31,10 @@ function judge(digits: string | undefined, region: string | undefined): Normaliz
   if (digits === undefined) return reject("does not read as a phone number");
   const e164 = validNumber(digits, region);
   if (e164 !== undefined && E164.test(e164)) return { ok: true, e164 };
+  return rejectNumber(digits, region);
+}
+
+function rejectNumber(digits: string, region: string | undefined): NormalizedPhone {
   if (digits.startsWith("+")) return reject("written internationally, but not a valid number of any country");
   if (region === undefined || !isRegion(region)) {
     return reject("has no country code, and there is no known region to assume one from");

@@ -2,6 +2,7 @@ import type { Message } from "kafkajs";
 import type { OptoutError } from "../errors.ts";
 import { orAbort } from "../events/abort.ts";
 import { explainKafkaError, kafkaErrorType } from "../kafka/errors.ts";
+import type { OutgoingRecord } from "../kafka/outgoing.ts";
 import { createRecordProducer, type RecordProducer, requestsOf } from "../kafka/producer.ts";
 import { readTopic } from "../kafka/topic-reader.ts";
 import { requireTopics, withAdmin } from "../kafka/topics.ts";
@@ -85,7 +86,9 @@ function piecesOf(topic: string, outgoing: readonly Outgoing[]): Piece[] {
   return [...byPartition].flatMap(([partition, group]) => {
     // Without a partition each goes wherever its key says.
     if (partition === undefined) return group.map((each) => [each]);
-    const letters = new Map(group.map((each) => [each.message, each]));
+    const letters = new Map<OutgoingRecord, (typeof group)[number]>(
+      group.map((each) => [each.message, each]),
+    );
     const requests = requestsOf([{ topic, messages: group.map(({ message }) => message) }]);
     return requests.map((request) =>
       request.flatMap(({ messages }) => messages.flatMap((message) => letters.get(message) ?? [])),

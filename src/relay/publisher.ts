@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Message } from "kafkajs";
 import { backoff } from "../delivery/retry.ts";
 import { messageOf } from "../errors.ts";
 import { explainKafkaError, kafkaErrorType } from "../kafka/errors.ts";
-import { type RecordProducer, sizeOf } from "../kafka/producer.ts";
+import { type OutgoingRecord, sizeOf } from "../kafka/outgoing.ts";
+import type { RecordProducer } from "../kafka/producer.ts";
 import type { Logger } from "../observability/logger.ts";
 import { bareDeadLetter } from "../results/dead-letter.ts";
 
 export interface OutgoingMessage {
   topic: string;
-  message: Message;
+  message: OutgoingRecord;
 }
 
 /** Publishes status records and dead letters, retrying without end. */
@@ -71,14 +71,14 @@ const isTooLarge = (error: unknown): boolean => TOO_LARGE.includes(kafkaErrorTyp
 const isRefused = (error: unknown): boolean => REFUSED.includes(kafkaErrorType(error) ?? "");
 
 /** A dead letter with its headers can outgrow what the broker takes, though the record itself did not. */
-const withoutValue = (message: Message): Message => ({
+const withoutValue = (message: OutgoingRecord): OutgoingRecord => ({
   ...message,
   value: null,
   headers: { ...message.headers, "optout.value.omitted.bytes": String(message.value?.length ?? 0) },
 });
 
 /** What to send in place of a message that is too large by itself, the fullest first. */
-function smallerForms(message: Message): Message[] {
+function smallerForms(message: OutgoingRecord): OutgoingRecord[] {
   const bare = bareDeadLetter(message);
   return [...(message.value === null ? [] : [withoutValue(message)]), ...(bare === undefined ? [] : [bare])];
 }
@@ -111,7 +111,7 @@ export function createPublisher({ producer, brokers, onFailure, logger }: Publis
   let running = false;
 
   const send = async (items: readonly Item[]): Promise<void> => {
-    const byTopic = new Map<string, Message[]>();
+    const byTopic = new Map<string, OutgoingRecord[]>();
     for (const { topic, message } of items.map(({ outgoing }) => outgoing)) {
       const known = byTopic.get(topic);
       if (known === undefined) byTopic.set(topic, [message]);

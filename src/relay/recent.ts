@@ -37,7 +37,7 @@ export function createRecent(): Recent {
       const batch = { at, partition, first, last, outcomes: { ...results.outcomes }, slowestMs };
       settled = [batch, ...settled].slice(0, RECENT);
       // As good as always all are delivered, and then there is nothing to look for among hundreds.
-      if (results.outcomes.delivered === results.statuses.length) return;
+      if (results.rejections.size === 0) return;
       const failed = results.statuses
         .flatMap(({ outcome, reason, origin, environments }): NotDeliveredView[] => {
           if (!isKnown(outcome) || reason === null) return [];

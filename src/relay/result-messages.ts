@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { SpanContext } from "@opentelemetry/api";
 import type { BatchEvent } from "../batching/batch.ts";
+import type { EntryRange } from "../batching/split.ts";
 import type { PartOutcome } from "../delivery/lane.ts";
 import { rfc3339 } from "../events/timestamp.ts";
 import { readTraceContext, traceHeaders } from "../observability/tracing.ts";
@@ -19,7 +20,7 @@ export interface ResultContext {
 export type EventOutcome = StatusRecord["outcome"];
 
 export interface BatchResults {
-  /** One for each event, in order. */
+  /** Of the events that weren't delivered everywhere, or of all if so asked, in order. */
   statuses: StatusRecord[];
   messages: OutgoingMessage[];
   outcomes: Record<EventOutcome, number>;
@@ -79,13 +80,16 @@ function refusalDetail(names: readonly string[], parts: readonly (PartOutcome | 
   return `refused by ${refusals.join(", ")}`;
 }
 
-/** What the environments made of an entry. */
-interface Verdict {
+/** What the environments made of entries. */
+interface Verdict extends EntryRange {
   parts: readonly (PartOutcome | undefined)[];
   environments: EnvironmentResult[];
   outcome: EventOutcome;
   detail: string | null;
 }
+
+const WHOLE: EntryRange = { from: 0, to: Number.POSITIVE_INFINITY };
+const only = (entry: number): EntryRange => ({ from: entry, to: entry + 1 });
 
 /** Entries of one part share their verdict, mostly all of a batch, so it is made anew only where it changes. */
 function createVerdicts({ outcomes }: SealedBatch, names: readonly string[]): (entry: number) => Verdict {
@@ -94,14 +98,16 @@ function createVerdicts({ outcomes }: SealedBatch, names: readonly string[]): (e
     const parts = names.map((_, index) => partWith(outcomes[index], entry));
     const environments = names.map((name, index) => environmentResult(name, parts[index]));
     const outcome = outcomeOf(environments);
+    const ranges = parts.map((part, index) => part ?? (outcomes[index] === "earlier" ? WHOLE : only(entry)));
     return {
       ...{ parts, environments, outcome },
       detail: outcome === "delivered" ? null : refusalDetail(names, parts),
+      from: Math.max(...ranges.map(({ from }) => from)),
+      to: Math.min(...ranges.map(({ to }) => to)),
     };
   };
   return (entry) => {
-    const isSame = last?.parts.every((part, index) => part === partWith(outcomes[index], entry));
-    if (last === undefined || !isSame) last = verdictOf(entry);
+    if (last === undefined || entry < last.from || entry >= last.to) last = verdictOf(entry);
     return last;
   };
 }
@@ -193,13 +199,19 @@ const answeredAt = ({ outcomes }: SealedBatch): number | undefined => {
 
 /** Of a status: where its event came from, if it was redriven, and the trace; without one of the relay's, the event's own. */
 function statusHeaders({ record }: BatchEvent, ofBatch: Record<string, string> | undefined) {
+  if (ofBatch === undefined && isEmpty(record.headers)) return undefined;
   const redriven = readRedriven(record.headers);
   if (ofBatch !== undefined && redriven === undefined) return { headers: ofBatch };
   const headers = {
     ...(ofBatch ?? traceHeaders(readTraceContext(record.headers))),
     ...(redriven && writeRedriven(redriven)),
   };
-  return Object.keys(headers).length === 0 ? {} : { headers };
+  return isEmpty(headers) ? undefined : { headers };
+}
+
+function isEmpty(headers: object): boolean {
+  for (const _ in headers) return false;
+  return true;
 }
 
 /**
@@ -210,7 +222,7 @@ export function batchResults(
   sealed: SealedBatch,
   context: ResultContext,
   now: number,
-  spanContext?: SpanContext,
+  { spanContext, keepsAll = false }: { spanContext?: SpanContext | undefined; keepsAll?: boolean } = {},
 ): BatchResults {
   const results: BatchResults = {
     statuses: [],
@@ -228,10 +240,11 @@ export function batchResults(
     completedAt: rfc3339(now),
     timeOf: createTimes(),
   };
+  const timestamp = String(now);
   for (const event of sealed.batch.events) {
     const status = statusOf(event, common);
-    results.statuses.push(status);
     results.outcomes[status.outcome]++;
+    if (status.reason !== null || keepsAll) results.statuses.push(status);
     if (status.reason !== null) {
       results.rejections.set(status.reason, (results.rejections.get(status.reason) ?? 0) + 1);
     }
@@ -241,11 +254,11 @@ export function batchResults(
       message: {
         key: status.phone ?? boundedKey(event.record.key),
         value: context.encoder.encode(status),
-        timestamp: String(now),
+        timestamp,
         ...statusHeaders(event, ofBatch),
       },
     });
-    results.messages.push(...deadLetters(status, event, context));
+    if (status.reason !== null) results.messages.push(...deadLetters(status, event, context));
   }
   return results;
 }

@@ -20,8 +20,8 @@ export interface ResultPublisher {
 }
 
 /** Events whose results wait, above which there is pressure, and below which there is none any more. */
-const PRESSURE_FROM = 8_000;
-const PRESSURE_UNTIL = 4_000;
+const PRESSURE_FROM = 4_000;
+const PRESSURE_UNTIL = 2_000;
 
 export interface ResultPublisherOptions {
   publisher: Publisher;
@@ -51,7 +51,8 @@ export function createResultPublisher(options: ResultPublisherOptions): ResultPu
   /** Without a status its batch can't be settled, so a failure here must not be passed over. */
   const resultsOf = (sealed: SealedBatch, spanContext: SpanContext | undefined): BatchResults | undefined => {
     try {
-      return batchResults(sealed, context, Date.now(), spanContext);
+      const keepsAll = logger.isLevelEnabled("debug");
+      return batchResults(sealed, context, Date.now(), { spanContext, keepsAll });
     } catch {
       // Not the encoder's words: they may quote the record, and a phone with it.
       onFatal(

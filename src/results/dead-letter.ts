@@ -1,6 +1,7 @@
 import type { IHeaders, Message } from "kafkajs";
 import { z } from "zod";
 import { REJECT_REASONS } from "../events/event.ts";
+import { lengthOf, type OutgoingRecord, type Part } from "../kafka/outgoing.ts";
 
 /** A consumed record. `headers` are kafkajs' own: a header that came several times is an array. */
 export interface OriginalRecord {
@@ -90,7 +91,7 @@ export function deadLetterMessage(original: OriginalRecord, details: DeadLetterD
  * The least that a dead letter can be: where its record is and why it was rejected, and how much of it was left out. For
  * a record whose key or headers leave no room even without its value. Undefined for what isn't a dead letter.
  */
-export function bareDeadLetter({ key, value, headers = {}, ...rest }: Message): Message | undefined {
+export function bareDeadLetter({ key, value, headers = {}, ...rest }: OutgoingRecord): Message | undefined {
   if (headers["__connect.errors.offset"] === undefined) return undefined;
   const own = Object.entries(headers).filter(([name]) => isOwn(name));
   const others = Object.entries(headers).filter(([name]) => !isOwn(name));
@@ -105,8 +106,7 @@ export function bareDeadLetter({ key, value, headers = {}, ...rest }: Message): 
   return { ...rest, key: null, value: null, headers: Object.fromEntries([...own, ...sizes]) };
 }
 
-const bytesOf = (part: Buffer | string | null | undefined): number =>
-  part === null || part === undefined ? 0 : Buffer.byteLength(part);
+const bytesOf = (part: Part): number => lengthOf(part ?? "");
 
 /**
  * What kafkajs can send of what it received. It throws on a null header value, so that becomes an empty one. And it reads

@@ -3,7 +3,7 @@ import { table } from "../table.ts";
 import type { EnvironmentSize, Plan, Size } from "./sizing.ts";
 
 /** Two digits are more than a plan is good for. */
-const short = (value: number): string => grouped(Number(value.toPrecision(value < 1_000 ? 2 : 3)));
+export const short = (value: number): string => grouped(Number(value.toPrecision(value < 1_000 ? 2 : 3)));
 
 const UNITS = [
   { seconds: 86_400, name: "days" },
@@ -11,7 +11,7 @@ const UNITS = [
   { seconds: 60, name: "min" },
 ] as const;
 
-const inWords = (seconds: number): string => {
+export const inWords = (seconds: number): string => {
   const unit = UNITS.find((each) => seconds >= 2 * each.seconds);
   return unit === undefined ? `${short(seconds)} s` : `${short(seconds / unit.seconds)} ${unit.name}`;
 };

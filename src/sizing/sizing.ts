@@ -77,11 +77,15 @@ const requestsFor = (entries: number, { maxEntries }: SizedEnvironment): number 
 /** What a batch that isn't settled takes besides its events, as measured: its own objects, and those of each lane. */
 const batchBytes = (environmentCount: number): number => 1_400 + 700 * environmentCount;
 
+/** Entries at which a batch is cut, however young it is. */
+const fullBatch = ({ maxEntries, maxBytes }: Plan["batching"]): number =>
+  Math.max(1, Math.min(maxEntries, Math.floor((maxBytes - 1) / ENTRY_BYTES)));
+
 export function sizeOf(plan: Plan): Size {
   const { batching, environments, partitions, eventBytes } = plan;
   const eventsPerSecond = plan.eventsPerSecond / partitions;
   const maxWait = batching.maxWait / 1_000;
-  const full = Math.max(1, Math.min(batching.maxEntries, Math.floor((batching.maxBytes - 1) / ENTRY_BYTES)));
+  const full = fullBatch(batching);
   // The clock of a batch starts with its first event.
   const entries = Math.min(full, 1 + eventsPerSecond * maxWait);
   const owned = Math.ceil(partitions / plan.replicas);
@@ -127,4 +131,33 @@ export function sizeOf(plan: Plan): Size {
       pendingBytes: owned * mostBytes,
     },
   };
+}
+
+/** Steady loads, in events per second, under which the verdict on an environment is `late`. */
+export interface LateLoads {
+  name: string;
+  quota: number;
+  from: number;
+  to: number;
+  /** With the least of them; with more it is less. */
+  queueSeconds: number;
+}
+
+/** Requests per second, at most, while batches are cut by time. */
+export const requestsByTime = ({ batching, partitions }: Pick<Plan, "batching" | "partitions">): number =>
+  (1_000 * partitions) / batching.maxWait;
+
+/** Of the environments for which there are such loads. */
+export function lateLoads(plan: Omit<Plan, "eventsPerSecond">): LateLoads[] {
+  const full = fullBatch(plan.batching);
+  const byTime = requestsByTime(plan);
+  return plan.environments.flatMap((environment, index) => {
+    const { name, requestsPerSecond: quota } = environment;
+    const entries = full / requestsFor(full, environment);
+    if (quota >= byTime * (1 - 1 / entries)) return [];
+    // So that `from / (1 + from × maxWait / partitions)` requests are the quota, and at `to` those of full batches are.
+    const [from, to] = [quota / (1 - quota / byTime), quota * entries];
+    const size = sizeOf({ ...plan, eventsPerSecond: from + (to - from) / 100 }).environments[index];
+    return [{ name, quota, from, to, queueSeconds: size?.queueSeconds ?? 0 }];
+  });
 }

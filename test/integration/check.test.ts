@@ -211,6 +211,21 @@ describe("check", { concurrency: 4 }, () => {
     });
   }
 
+  test("too many partitions for a quota, with a short maxWait, are a warning; not where nobody knows their number", async () => {
+    const input = { ...newInput(), batching: { maxWait: "10ms" } };
+    await provideTopics(input);
+    const findings = await check(input);
+    assert.deepEqual(troubles(findings), ["configuration quota warning", "configuration quota warning"]);
+    const [first] = findings.filter(({ result }) => result !== "ok");
+    assert.match(
+      first?.detail ?? "",
+      /^2 partitions and .* 10ms make up to 200 requests\/s, and production /,
+    );
+    assert.deepEqual(first, findings[1], "beside the other finding of the configuration");
+    const without = await check({ ...input, topics: { ...input.topics, events: "nowhere" } });
+    assert.deepEqual(troubles(without), ["topic exists failed"]);
+  });
+
   test("a single partition, a group of other readers and commits of another tool are found", async () => {
     const input = newInput();
     const { events } = input.topics;

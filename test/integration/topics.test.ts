@@ -227,7 +227,7 @@ test("a status record is Avro that the registry's own client decodes to the same
     occurredAt: "2026-01-02T03:04:05+01:00",
     completedAt: "2026-01-02T03:04:06.000Z",
   };
-  const encoded = encoder.encode(record);
+  const encoded = encoder.encode(record) as Buffer;
   assert.ok(encoded.length < JSON.stringify(record).length / 2);
   const decoded = await new SchemaRegistry({ host: stack.registryUrl }).decode(encoded);
   assert.deepEqual(JSON.parse(JSON.stringify(decoded)), record);

@@ -47,7 +47,7 @@ const SHAPES: readonly Shape[] = [
   [1, "555-DDDD", "US"],
   [1, "+1155NDDDDDD", "US"],
   [1, "ANDDDDDD"],
-  // Read by the long way: extensions, an international prefix, a URI, letters.
+  // Not plainly written: extensions, an international prefix, a URI, letters.
   [1, "A-NDD-DDDD x DDD", "US"],
   [1, "00 44 7712 DDDDDD", "GB"],
   [1, "tel:+1-A-NDD-DDDD", "US"],

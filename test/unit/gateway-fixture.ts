@@ -1,14 +1,14 @@
 import { connect } from "node:net";
-import type { TopicMessages } from "kafkajs";
 import { parseConfig } from "../../src/config/load.ts";
 import type { ConfigInput } from "../../src/config/schema.ts";
 import { createGateway, type GatewayOptions } from "../../src/gateway/gateway.ts";
+import type { TopicRecords } from "../../src/kafka/outgoing.ts";
 import { createLogger } from "../../src/observability/logger.ts";
 
 export interface Setup extends Omit<Partial<GatewayOptions>, "config" | "producer" | "logger"> {
   gateway?: ConfigInput["gateway"];
   /** What Kafka does with records. */
-  send?: (records: readonly TopicMessages[]) => Promise<void>;
+  send?: (records: readonly TopicRecords[]) => Promise<void>;
 }
 
 /** The phone that most tests send, as one may write it. */

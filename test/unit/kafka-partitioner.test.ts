@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Message, Partitioners } from "kafkajs";
-import { createPartitioner, murmur2 } from "../../src/kafka/partitioner.ts";
+import { createPartitioner, createPartitioning, murmur2 } from "../../src/kafka/partitioner.ts";
 
 const partitionsOf = (leaders: readonly number[]) =>
   leaders.map((leader, partitionId) => ({
@@ -48,5 +48,32 @@ describe("partitioner", () => {
       partitioner({ topic: "t", partitionMetadata, message: { key: null, value: null } }),
     );
     for (const partition of [0, 2, 3]) assert.equal(chosen.filter((each) => each === partition).length, 10);
+  });
+
+  it("knows where records go once it has seen how many partitions there are, until that may have changed", () => {
+    const { partitioner, partitionOf, forget } = createPartitioning();
+    const record = { key: "+12125550123", value: null };
+    assert.equal(partitionOf("t", record), undefined);
+    const chosen = partitioner({
+      topic: "t",
+      partitionMetadata: partitionsOf([1, 1, 1, 1, 1]),
+      message: record,
+    });
+    assert.equal(partitionOf("t", record), chosen);
+    assert.equal(partitionOf("t", { ...record, partition: 3 }), 3);
+    assert.equal(partitionOf("t", { key: null, value: null }), undefined, "those without a key go in turn");
+    assert.equal(partitionOf("another", record), undefined);
+    forget();
+    assert.equal(partitionOf("t", record), undefined);
+  });
+
+  it("refuses a partition that isn't there: kafkajs would drop the record", () => {
+    const { partitioner } = createPartitioning();
+    const message = { value: "a", partition: 2 };
+    const partitionMetadata = partitionsOf([1, 1]);
+    assert.throws(() => partitioner({ topic: "t", partitionMetadata, message }), {
+      message: 'topic "t" has no partition 2',
+      retriable: true,
+    });
   });
 });

@@ -112,13 +112,14 @@ function write(random: Random): Written {
     const { callingCode } = plan;
     const national = nationalOf(plan);
     const prefix = pick(chance(0.8) ? plan.prefixes : pick(PLANS).prefixes);
-    const form = int(0, 19);
+    const form = int(0, 20);
     if (form < 7) return `+${callingCode}${national}`;
     if (form < 12) return national;
     if (form < 15) return prefix + national;
     if (form === 15) return `+${callingCode}${prefix}${national}`;
     if (form === 16) return prefix + callingCode + national;
     if (form === 17) return callingCode + national;
+    if (form === 20) return `+${prefix}${callingCode}${national}`;
     return form === 18 ? `+${pick(CALLING_CODES)}${digits(1, 20)}` : `${pick(["", "+"])}${digits(1, 20)}`;
   };
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { IHeaders, Message } from "kafkajs";
-import type { TopicMessages } from "../../src/kafka/producer.ts";
+import type { IHeaders } from "kafkajs";
+import type { OutgoingRecord, TopicRecords } from "../../src/kafka/outgoing.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { createPublisher, type OutgoingMessage } from "../../src/relay/publisher.ts";
 import { deadLetterMessage } from "../../src/results/dead-letter.ts";
@@ -32,24 +32,27 @@ const deadLetter = (
   ),
 });
 
-const sizeOf = ({ key, value, headers = {} }: Message): number =>
+const sizeOf = ({ key, value, headers = {} }: OutgoingRecord): number =>
   [key, value, ...Object.entries(headers).flat(2)].reduce<number>(
-    (sum, part) => sum + (part === null || part === undefined ? 0 : Buffer.byteLength(part)),
+    (sum, part) => sum + (part === null || part === undefined ? 0 : Buffer.byteLength(String(part))),
     0,
   );
 
 /** A publisher over a broker that refuses a request whole if one of its messages isn't `taken`; retries don't wait. */
-function publisherOver(t: TestContext, taken: (message: Message, topic: string) => string | undefined) {
+function publisherOver(
+  t: TestContext,
+  taken: (message: OutgoingRecord, topic: string) => string | undefined,
+) {
   t.mock.method(Math, "random", () => 0);
   const requests: number[] = [];
-  const kept: { topic: string; message: Message }[] = [];
+  const kept: { topic: string; message: OutgoingRecord }[] = [];
   const state = { isDown: false, failures: 0 };
   const publisher = createPublisher({
     brokers: ["kafka-1:9092"],
     producer: {
       connect: async () => {},
       disconnect: async () => {},
-      async send(records: readonly TopicMessages[]) {
+      async send(records: readonly TopicRecords[]) {
         await nextTurn();
         if (state.isDown) throw new Error("no broker");
         const all = records.flatMap(({ topic, messages }) => messages.map((message) => ({ topic, message })));
@@ -76,7 +79,7 @@ function publisherOver(t: TestContext, taken: (message: Message, topic: string) 
   };
 }
 
-const tooLarge = (message: Message): string | undefined =>
+const tooLarge = (message: OutgoingRecord): string | undefined =>
   sizeOf(message) > LIMIT ? "MESSAGE_TOO_LARGE" : undefined;
 const large = Buffer.alloc(LIMIT, "x");
 

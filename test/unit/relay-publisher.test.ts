@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Message } from "kafkajs";
-import type { TopicMessages } from "../../src/kafka/producer.ts";
+import type { OutgoingRecord, TopicRecords } from "../../src/kafka/outgoing.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { createPublisher, type OutgoingMessage } from "../../src/relay/publisher.ts";
 
@@ -11,12 +10,12 @@ const message = (topic: string, key: string, value: string | null = key): Outgoi
   message: { key, value: value === null ? null : Buffer.from(value), headers: { original: "kept" } },
 });
 
-type Answer = (records: readonly TopicMessages[]) => Promise<void> | void;
+type Answer = (records: readonly TopicRecords[]) => Promise<void> | void;
 
 /** A publisher over a producer that gives these answers in turn, the last one again and again; retries don't wait. */
 function publisherOver(t: TestContext, ...answers: Answer[]) {
   t.mock.method(Math, "random", () => 0);
-  const sent: TopicMessages[][] = [];
+  const sent: TopicRecords[][] = [];
   let failures = 0;
   const publisher = createPublisher({
     brokers: ["kafka-1:9092"],
@@ -39,14 +38,14 @@ const fail: Answer = () => {
   throw new Error("no broker");
 };
 const tooLarge = (type: string): Error => Object.assign(new Error(type), { type });
-const keysOf = (records: readonly TopicMessages[]) =>
+const keysOf = (records: readonly TopicRecords[]) =>
   records.map(({ topic, messages }) => `${topic}: ${messages.map(({ key }) => key).join(" ")}`);
 
 /** Refuses requests that hold a record of more than `limit` bytes, as a broker does: whole. */
 const bounded =
   (limit: number, type = "MESSAGE_TOO_LARGE"): Answer =>
   (records) => {
-    const isLarge = ({ value }: Message) => (value?.length ?? 0) > limit;
+    const isLarge = ({ value }: OutgoingRecord) => (value?.length ?? 0) > limit;
     if (records.some(({ messages }) => messages.some(isLarge))) throw tooLarge(type);
   };
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { OptoutError } from "../../src/errors.ts";
 import { readPackageFile } from "../../src/package-files.ts";
 import type { Registry } from "../../src/registry/registry.ts";
@@ -42,6 +43,40 @@ test("without a registry a status record is JSON and needs no preparation", asyn
   const encoder = createStatusEncoder({ registry: null, topic: "status" });
   assert.deepEqual(JSON.parse(String(encoder.encode(record))), record);
   await encoder.prepare();
+});
+
+test("the JSON is that of every text, however odd, whatever others have before it", () => {
+  const { encode } = createStatusEncoder({ registry: null, topic: "status" });
+  const text = fc.string({ unit: "grapheme", maxLength: 300 });
+  const odd = fc.record({
+    ...{
+      statusId: text,
+      eventId: fc.option(text),
+      phone: fc.option(text),
+      source: text,
+      occurredAt: fc.option(text),
+    },
+    ...{
+      reason: fc.option(text),
+      detail: fc.option(text),
+      idempotencyKey: fc.option(text),
+      completedAt: text,
+    },
+    origin: fc.record({ topic: text, partition: fc.nat(), offset: fc.maxSafeNat(), timestamp: text }),
+  });
+  const earlier: [ReturnType<typeof encode>, StatusRecord][] = [];
+  fc.assert(
+    fc.property(odd, (fields) => {
+      const one = { ...record, ...fields };
+      const next = { ...one, statusId: `${one.statusId}+1` };
+      for (const each of [one, next]) earlier.push([encode(each), each]);
+    }),
+    { numRuns: 500 },
+  );
+  for (const [encoded, each] of earlier) {
+    assert.deepEqual(JSON.parse(String(encoded)), JSON.parse(JSON.stringify(each)));
+    assert.equal(encoded.length, Buffer.byteLength(String(encoded)));
+  }
 });
 
 test("with a registry it is encoded by the schema registered for the topic's values", async () => {
