@@ -13,7 +13,7 @@ import { AMBIGUOUS, isObject } from "./json.ts";
 import { type Content, type Refusal, readJson } from "./value.ts";
 
 /** An attribute by its name in the specification; undefined if it isn't given. */
-type Attributes = Fields;
+export type Attributes = Fields;
 
 const MEDIA_TYPE = /^application\/cloudevents(?<batch>-batch)?(?:\+(?<format>[^;\s]+))?\s*(?:;|$)/i;
 
@@ -30,20 +30,24 @@ export function isStructured(headers: RecordHeaders): boolean | Refusal {
   return unsupported("a CloudEvent in a format other than JSON: send application/cloudevents+json");
 }
 
-export const headerAttributes =
-  (headers: RecordHeaders): Attributes =>
-  (name) =>
-    headerText(headers, `ce_${name}`);
+/** Of most records; what looks for attributes needn't for it. */
+const noAttributes: Attributes = () => undefined;
+
+export const headerAttributes = (headers: RecordHeaders): Attributes =>
+  headers === undefined ? noAttributes : (name) => headerText(headers, `ce_${name}`);
 
 /**
  * Without its header, which some bridges lose, an envelope is known by `specversion` and a payload; an object with a
  * `phone` beside them is a plain event with fields that nobody asked for, or a CloudEvent whose phone is an attribute.
  */
 export function isEnvelope(fields: Record<string, unknown>, structured: boolean): boolean {
-  const has = (name: string): boolean => Object.hasOwn(fields, name);
-  if (!structured) return has("specversion") && PAYLOADS.some(has) && !has("phone");
-  return !has("phone") || PAYLOADS.map(fieldsOf(fields)).some((payload) => !isAbsent(payload));
+  const isPlain = Object.hasOwn(fields, "phone");
+  if (structured) return !isPlain || PAYLOADS.map(fieldsOf(fields)).some((payload) => !isAbsent(payload));
+  return !isPlain && Object.hasOwn(fields, "specversion") && hasPayload(fields);
 }
+
+const hasPayload = (fields: Record<string, unknown>): boolean =>
+  PAYLOADS.some((name) => Object.hasOwn(fields, name));
 
 const PAYLOADS = ["data", "data_base64"];
 
@@ -76,6 +80,7 @@ const SPECVERSION = /^1(?:\.\d+)?$/;
 
 /** Why the attributes forbid to take the event for an opt-out, if they do. */
 export function refusedAttributes(attributes: Attributes): Refusal | undefined {
+  if (attributes === noAttributes) return undefined;
   const version = attributes("specversion");
   const text = typeof version === "number" ? String(version) : textOf(version);
   if (!isAbsent(version) && !SPECVERSION.test(text)) {
@@ -132,6 +137,7 @@ const STANDS_IN = new Map([
 
 /** The payload's fields, and attributes in place of those it doesn't have. */
 export function withAttributes(fields: Fields, attributes: Attributes): Fields {
+  if (attributes === noAttributes) return fields;
   return (name) => {
     const value = fields(name);
     const attribute = STANDS_IN.get(name);

@@ -1,5 +1,6 @@
 import { normalizePhone } from "../phone/normalize.ts";
 import {
+  type Attributes,
   headerAttributes,
   isEnvelope,
   isStructured,
@@ -19,6 +20,7 @@ import {
   readProvenance,
   readRegion,
 } from "./fields.ts";
+import type { RecordHeaders } from "./headers.ts";
 import type { SchemaCache } from "./schema-cache.ts";
 import { type Refusal, readValue, type SchemaNeeded } from "./value.ts";
 
@@ -43,24 +45,33 @@ export type Decoder = (record: RecordIn) => Decoded | SchemaNeeded;
  * throws, because what escapes a kafkajs handler can end the consumer. Every rejection has a reason and a detail.
  */
 export function createDecoder(options: DecoderOptions): Decoder {
-  const defaultRegion = options.normalization.defaultRegion;
-  const regionBySource = new Map(Object.entries(options.normalization.regionBySource));
-  const regionOf = (source: string): string => (regionBySource.get(source) ?? defaultRegion).toUpperCase();
-  return (record) => {
+  const { normalization, schemas } = options;
+  const defaultRegion = normalization.defaultRegion.toUpperCase();
+  const regionBySource = new Map(
+    Object.entries(normalization.regionBySource).map(([source, region]) => [source, region.toUpperCase()]),
+  );
+  const regionOf = (source: string): string => regionBySource.get(source) ?? defaultRegion;
+  return ({ value, headers }) => {
     try {
-      const read = readRecord(withoutNoHeaders(record), options.schemas);
+      // Several places look for headers of theirs, and most records have none.
+      const read = readRecord(
+        value,
+        headers !== undefined && hasMembers(headers) ? headers : undefined,
+        schemas,
+      );
       if ("schemaId" in read) return read;
       return read.refusal === undefined ? toEvent(read, regionOf) : reject(read.refusal, read.fields);
     } catch {
       // Not the error's message: it may quote the record.
-      return reject({ reason: "undecodable", detail: "the record could not be read" }, () => undefined);
+      return reject({ reason: "undecodable", detail: "the record could not be read" }, noFields);
     }
   };
 }
 
-/** Several places look for headers of theirs, and most records have none. */
-const withoutNoHeaders = (record: RecordIn): RecordIn =>
-  Object.keys(record.headers ?? {}).length === 0 ? { value: record.value } : record;
+function hasMembers(record: object): boolean {
+  for (const _name in record) return true;
+  return false;
+}
 
 /** What a record says, as far as it could be read; `encoding` is how it was written, in words. */
 interface Read {
@@ -71,27 +82,47 @@ interface Read {
 
 const NO_VALUE = "the record has no value (a tombstone): there is no phone in it to opt out";
 
-/** Deals with the encoding and the envelope. Of a record that is refused, the attributes still tell which one it is. */
-function readRecord({ value, headers }: RecordIn, schemas: SchemaCache | null): Read | SchemaNeeded {
+const noFields: Fields = () => undefined;
+
+/** Of a record that is refused, the attributes still tell which one it is. */
+const refused = (refusal: Refusal, attributes: Attributes): Read => ({
+  fields: withAttributes(noFields, attributes),
+  encoding: "",
+  refusal,
+});
+
+/** Deals with the encoding and the envelope. */
+function readRecord(
+  value: Buffer | null,
+  headers: RecordHeaders,
+  schemas: SchemaCache | null,
+): Read | SchemaNeeded {
   const attributes = headerAttributes(headers);
-  const known = withAttributes(() => undefined, attributes);
-  const refused = (refusal: Refusal, fields = known): Read => ({ fields, encoding: "", refusal });
-  if (value === null || value.length === 0) return refused({ reason: "empty_value", detail: NO_VALUE });
+  if (value === null || value.length === 0) {
+    return refused({ reason: "empty_value", detail: NO_VALUE }, attributes);
+  }
   const structured = isStructured(headers);
-  if (typeof structured === "object") return refused(structured);
+  if (typeof structured === "object") return refused(structured, attributes);
   const content = readValue(value, headers, schemas);
   if ("schemaId" in content) return content;
-  if ("reason" in content) return refused(content);
+  if ("reason" in content) return refused(content, attributes);
   const own = fieldsOf(content.fields);
-  if (!isEnvelope(content.fields, structured)) {
-    const isCloudEvent = structured || !isAbsent(own("specversion"));
-    const fields = withAttributes(structured ? withAttributes(own, own) : own, attributes);
-    const refusal = refusedAttributes(attributes) ?? (isCloudEvent ? refusedType(own("type")) : undefined);
-    return { fields, encoding: content.encoding, refusal };
-  }
-  const payload = openEnvelope(content.fields, (bytes) => readValue(bytes, undefined, schemas));
+  if (isEnvelope(content.fields, structured)) return readEnvelope(content.fields, attributes, schemas);
+  const isCloudEvent = structured || !isAbsent(own("specversion"));
+  const fields = withAttributes(structured ? withAttributes(own, own) : own, attributes);
+  const refusal = refusedAttributes(attributes) ?? (isCloudEvent ? refusedType(own("type")) : undefined);
+  return { fields, encoding: content.encoding, refusal };
+}
+
+function readEnvelope(
+  envelope: Record<string, unknown>,
+  attributes: Attributes,
+  schemas: SchemaCache | null,
+): Read | SchemaNeeded {
+  const payload = openEnvelope(envelope, (bytes) => readValue(bytes, undefined, schemas));
   if ("schemaId" in payload) return payload;
-  const data = "fields" in payload ? fieldsOf(payload.fields) : () => undefined;
+  const own = fieldsOf(envelope);
+  const data = "fields" in payload ? fieldsOf(payload.fields) : noFields;
   const fields = withAttributes(withAttributes(data, own), attributes);
   const forbidden = refusedAttributes(own) ?? refusedAttributes(attributes);
   const refusal = forbidden ?? ("reason" in payload ? payload : undefined);
@@ -121,19 +152,12 @@ function toEvent({ fields, encoding }: Read, regionOf: (source: string) => strin
   if ("detail" in region) return rejected("invalid_field", region.detail);
   const expiry = readExpiresAt(fields("expiresAt"));
   if ("detail" in expiry) return rejected("invalid_field", expiry.detail);
-  const provenance = readProvenance(fields);
-  const normalized = normalizePhone(phone.text, region.region ?? regionOf(provenance.source));
+  const { eventId, source, occurredAt } = readProvenance(fields);
+  const normalized = normalizePhone(phone.text, region.region ?? regionOf(source));
   if (!normalized.ok) return rejected("invalid_phone", `phone: ${normalized.detail}`);
   const { expiresAt } = expiry;
-  return {
-    ok: true,
-    event: {
-      phone: normalized.e164,
-      type: expiresAt === null ? "dncl" : "dncl_expiration",
-      expiresAt,
-      ...provenance,
-    },
-  };
+  const type = expiresAt === null ? "dncl" : "dncl_expiration";
+  return { ok: true, event: { phone: normalized.e164, type, expiresAt, eventId, source, occurredAt } };
 }
 
 const reject = ({ reason, detail }: Refusal, fields: Fields): Rejected => ({

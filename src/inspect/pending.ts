@@ -85,7 +85,10 @@ export function createScan(scope: BatchScope, ledger: readonly LedgerBatch[], ph
   const found: PendingEvent[] = [];
   const unread: number[] = [];
 
-  const keep = ({ record, decoded }: Omit<BatchEvent, "entry">, batch: PendingEvent["batch"]): void => {
+  const keep = (
+    { record, decoded }: Pick<BatchEvent, "record" | "decoded">,
+    batch: PendingEvent["batch"],
+  ): void => {
     if (!decoded.ok || decoded.event.phone !== phone) return;
     const { offset, timestamp, headers } = record;
     const redriven = readRedriven(headers) ?? null;

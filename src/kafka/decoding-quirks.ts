@@ -1,13 +1,14 @@
 import { createRequire } from "node:module";
-import Decoder, { type Header } from "kafkajs/src/protocol/decoder.js";
+import Decoder from "kafkajs/src/protocol/decoder.js";
 import decodeMessageSet from "kafkajs/src/protocol/messageSet/decoder.js";
-import decodeRecordBatch from "kafkajs/src/protocol/recordBatch/v0/decoder.js";
+import decodeRecordBatch, { type DecodedRecord } from "kafkajs/src/protocol/recordBatch/v0/decoder.js";
 import { type FetchedPartition, hideAborted } from "./aborted.ts";
+import { decodePlainBatch, headersByName } from "./record-batch.ts";
 
 /*
  * Ways in which kafkajs 2.2.4 dies of records that are few bytes and in order, and of the same ones again after every
- * restart; and one in which it shows records that were withdrawn. Mended as this module loads: kafkajs reads the code that decodes a fetch when it decodes its first one, and
- * from then on keeps the function that it found.
+ * restart; and one in which it shows records that were withdrawn. Mended as this module loads: kafkajs reads the code that
+ * decodes a fetch when it decodes its first one, and from then on keeps the function that it found.
  */
 
 mendHeaders();
@@ -24,27 +25,14 @@ function mendHeaders(): void {
   const { readVarIntArray } = Decoder.prototype;
   Decoder.prototype.readVarIntArray = function (reader) {
     const headers = readVarIntArray.call(this, reader);
-    return Object.assign(headers, { reduce: () => collect(headers) });
+    return Object.assign(headers, { reduce: () => headersByName(headers) });
   };
 }
 
 /**
- * Headers by name as kafkajs has them, those of one name as an array. But also when they are named like a member of
- * Object.prototype: kafkajs takes that member for the header's first value.
+ * kafkajs passes the records of a batch as arguments of one call; the stack has room for some 130,000. What replaces it also
+ * takes plain batches in its own, quicker way, and gives messages that may be kept without the fetch they came in.
  */
-function collect(headers: readonly Header[]): Record<string, Header["value"] | Header["value"][]> {
-  const byName = new Map<string, Header["value"] | Header["value"][]>();
-  for (const { key, value } of headers) {
-    const name = String(key);
-    const earlier = byName.get(name);
-    if (Array.isArray(earlier)) earlier.push(value);
-    else byName.set(name, earlier === undefined ? value : [earlier, value]);
-  }
-  // Unlike an assignment, this makes `__proto__` a property like any other.
-  return Object.fromEntries(byName);
-}
-
-/** kafkajs passes the records of a batch as arguments of one call; the stack has room for some 130,000. */
 function mendFetchedMessages(): void {
   const require = createRequire(import.meta.url);
   const path = require.resolve("kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js");
@@ -76,18 +64,26 @@ const MAGIC_OFFSET = 16;
 const RECORD_BATCH_MAGIC = 2;
 const RECORD_BATCH_OVERHEAD = 49;
 
-async function decodeMessages(decoder: Decoder): Promise<unknown[]> {
+async function decodeMessages(decoder: Decoder): Promise<DecodedRecord[]> {
   const size = decoder.readInt32();
   // Too short to tell its format is cut off; kafkajs lets it end the consumer.
   if (size <= MAGIC_OFFSET || !decoder.canReadBytes(size)) return [];
   const bytes = decoder.readBytes(size);
   const batches = new Decoder(bytes);
-  if (bytes.readInt8(MAGIC_OFFSET) !== RECORD_BATCH_MAGIC) return decodeMessageSet(batches, size);
-  const messages: unknown[] = [];
+  if (bytes.readInt8(MAGIC_OFFSET) !== RECORD_BATCH_MAGIC) {
+    return (await decodeMessageSet(batches, size)).map(withoutFetch);
+  }
+  const messages: DecodedRecord[] = [];
   while (batches.canReadBytes(RECORD_BATCH_OVERHEAD)) {
+    const plain = await decodePlainBatch(bytes, batches.offset);
+    if (plain !== undefined) {
+      for (const message of plain.messages) messages.push(message);
+      batches.offset = plain.end;
+      continue;
+    }
     try {
       const { records } = await decodeRecordBatch(batches);
-      for (const record of records) messages.push(record);
+      for (const record of records) messages.push(withoutFetch(record));
     } catch (error) {
       // A broker cuts off where the fetch's size limit falls; the next fetch begins with the batch that was cut.
       if (error instanceof Error && error.name === "KafkaJSPartialMessageError") break;
@@ -96,3 +92,16 @@ async function decodeMessages(decoder: Decoder): Promise<unknown[]> {
   }
   return messages;
 }
+
+/** kafkajs' messages are views into the whole fetch, which would stay in memory as long as one of them. */
+function withoutFetch(message: DecodedRecord): DecodedRecord {
+  const { key, value, headers } = message;
+  message.key = copyOf(key);
+  message.value = copyOf(value);
+  for (const [name, header] of Object.entries(headers ?? {})) {
+    headers[name] = Array.isArray(header) ? header.map(copyOf) : copyOf(header);
+  }
+  return message;
+}
+
+const copyOf = (part: Buffer | null): Buffer | null => (part === null ? null : Buffer.from(part));

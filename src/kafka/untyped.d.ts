@@ -64,6 +64,7 @@ declare module "kafkajs/src/protocol/decoder.js" {
   }
   class Decoder {
     constructor(buffer: Buffer);
+    offset: number;
     readInt32(): number;
     canReadBytes(length: number): boolean;
     readBytes(length: number): Buffer;
@@ -75,15 +76,36 @@ declare module "kafkajs/src/protocol/decoder.js" {
 
 declare module "kafkajs/src/protocol/messageSet/decoder.js" {
   import type Decoder from "kafkajs/src/protocol/decoder.js";
+  import type { DecodedRecord } from "kafkajs/src/protocol/recordBatch/v0/decoder.js";
   // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
-  export default function decodeMessageSet(decoder: Decoder, size: number): Promise<unknown[]>;
+  export default function decodeMessageSet(decoder: Decoder, size: number): Promise<DecodedRecord[]>;
 }
 
 declare module "kafkajs/src/protocol/recordBatch/v0/decoder.js" {
   import type Decoder from "kafkajs/src/protocol/decoder.js";
+
+  type HeaderValue = Buffer | null;
+  export interface DecodedRecord {
+    magicByte: number;
+    attributes: number;
+    timestamp: string;
+    offset: string;
+    key: Buffer | null;
+    value: Buffer | null;
+    headers: Record<string, HeaderValue | HeaderValue[]>;
+    isControlRecord: boolean;
+    batchContext: object;
+  }
   /** Rejects with an error named KafkaJSPartialMessageError if the batch is cut off. */
   // biome-ignore lint/style/noDefaultExport: it is how a CommonJS module looks from here
-  export default function decodeRecordBatch(decoder: Decoder): Promise<{ records: unknown[] }>;
+  export default function decodeRecordBatch(decoder: Decoder): Promise<{ records: DecodedRecord[] }>;
+}
+
+declare module "kafkajs/src/protocol/message/compression/index.js" {
+  /** By the lowest three bits; throws if the codec isn't registered. Null for none, and for what isn't a codec. */
+  export function lookupCodecByAttributes(
+    attributes: number,
+  ): { decompress(compressed: Buffer): Promise<Buffer> } | null;
 }
 
 declare module "kafkajs/src/consumer/consumerGroup.js" {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { SpanContext } from "@opentelemetry/api";
-import { askedAt, type BatchEvent } from "../batching/batch.ts";
+import type { BatchEvent } from "../batching/batch.ts";
 import type { EntryRange } from "../batching/split.ts";
 import type { PartOutcome } from "../delivery/lane.ts";
 import { rfc3339 } from "../events/timestamp.ts";
@@ -248,7 +248,7 @@ export function batchResults(
     if (status.reason !== null) {
       results.rejections.set(status.reason, (results.rejections.get(status.reason) ?? 0) + 1);
     }
-    if (status.outcome === "delivered") results.deliveredAskedAt.push(askedAt(event));
+    if (status.outcome === "delivered") results.deliveredAskedAt.push(event.askedAt);
     results.messages.push({
       topic: context.topics.status,
       message: {

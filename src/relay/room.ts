@@ -28,7 +28,7 @@ const lengthOf = (part: unknown): number =>
 
 function recordBytes({ key, value, headers }: SourceRecord): number {
   let bytes = RECORD_OVERHEAD_BYTES + (key?.length ?? 0) + (value?.length ?? 0);
-  for (const [name, header] of Object.entries(headers)) bytes += name.length + lengthOf(header);
+  for (const name in headers) bytes += name.length + lengthOf(headers[name]);
   return bytes;
 }
 

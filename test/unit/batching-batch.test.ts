@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { askedAt, type Batch, createBatchBuilder, type Entry } from "../../src/batching/batch.ts";
+import { type Batch, createBatchBuilder, type Entry } from "../../src/batching/batch.ts";
 import {
   batchOf,
   build,
@@ -172,8 +172,11 @@ describe("batch: one phone asked for more than once", () => {
 
 describe("batch: age", () => {
   test("an event's age counts from when the person asked, else from Kafka's timestamp", () => {
-    const at = (occurredAt: string | null) =>
-      askedAt({ record: recordAt(0, 5_000), decoded: optOut({ phone: phoneOf(0), occurredAt }), entry: 0 });
+    const at = (occurredAt: string | null) => {
+      const builder = createBatchBuilder(SCOPE);
+      builder.add(recordAt(0, 5_000), optOut({ phone: phoneOf(0), occurredAt }));
+      return builder.build().events[0]?.askedAt;
+    };
     assert.equal(at("1970-01-01T00:00:01Z"), 1_000);
     assert.equal(at(null), 5_000);
     assert.equal(at("last Tuesday"), 5_000);

@@ -1,123 +1,20 @@
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
 import { test } from "node:test";
-import { promisify } from "node:util";
-import { gzip } from "node:zlib";
 import fc from "fast-check";
 import { registerCodecs } from "../../src/kafka/codecs.ts";
-import "../../src/kafka/quirks.ts";
-
-type Headers = Record<string, unknown>;
-type Pair = readonly [name: string | null, value: Buffer | null];
-
-interface Message {
-  offset: string;
-  key: Buffer | null;
-  value: Buffer | null;
-  headers: Headers;
-}
-
-interface FetchResponse {
-  decode(raw: Buffer): Promise<{ responses: { partitions: { messages: Message[] }[] }[] }>;
-}
-
-interface FetchProtocol {
-  protocol(options: {
-    version: number;
-  }): (request: { maxWaitTime: number; topics: unknown[] }) => { response: FetchResponse };
-}
-
-const require = createRequire(import.meta.url);
-const FETCH = "kafkajs/src/protocol/requests/fetch/index.js";
-
-const responseOf = (fetch: FetchProtocol, version: number): FetchResponse =>
-  fetch.protocol({ version })({ maxWaitTime: 0, topics: [] }).response;
-
-async function messagesOf(response: FetchResponse, raw: Buffer): Promise<Message[]> {
-  const { responses } = await response.decode(raw);
-  return responses[0]?.partitions[0]?.messages ?? assert.fail("no partition");
-}
-
-/** kafkajs' own way from a broker's answer to the messages. */
-const decode = (recordSet: Buffer, version = 11): Promise<Message[]> =>
-  messagesOf(responseOf(require(FETCH) as FetchProtocol, version), fetchResponse(recordSet, version));
-
-/** The same in kafkajs as it is published: loaded a second time, apart from the one that is mended. */
-function unmendedDecode(): (recordSet: Buffer) => Promise<Message[]> {
-  const isKafkajs = (path: string): boolean => /[\\/]node_modules[\\/]kafkajs[\\/]/.test(path);
-  const mended = Object.entries(require.cache).filter(([path]) => isKafkajs(path));
-  for (const [path] of mended) delete require.cache[path];
-  const response = responseOf(require(FETCH) as FetchProtocol, 11);
-  for (const path of Object.keys(require.cache).filter(isKafkajs)) delete require.cache[path];
-  for (const [path, module] of mended) require.cache[path] = module;
-  return (recordSet) => messagesOf(response, fetchResponse(recordSet, 11));
-}
-
-const int8 = (value: number): Buffer => Buffer.from([value & 0xff]);
-const int16 = (value: number): Buffer => Buffer.from([(value >> 8) & 0xff, value & 0xff]);
-function int32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32BE(value);
-  return bytes;
-}
-function int64(value: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigInt64BE(BigInt(value));
-  return bytes;
-}
-function varint(value: number): Buffer {
-  const bytes: number[] = [];
-  let rest = ((value << 1) ^ (value >> 31)) >>> 0;
-  for (; rest > 0x7f; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80);
-  return Buffer.from([...bytes, rest]);
-}
-const sized = (bytes: Buffer | null): Buffer =>
-  bytes === null ? varint(-1) : Buffer.concat([varint(bytes.length), bytes]);
-
-function record(index: number, headers: readonly Pair[] = [], value: Buffer | null = null): Buffer {
-  const pairs = headers.flatMap(([name, content]) => [
-    sized(name === null ? null : Buffer.from(name)),
-    sized(content),
-  ]);
-  const fields = [int8(0), varint(0), varint(index), sized(null), sized(value), varint(headers.length)];
-  return sized(Buffer.concat([...fields, ...pairs]));
-}
-
-const GZIP = 1;
-
-async function batch(firstOffset: number, records: readonly Buffer[], codec = 0): Promise<Buffer> {
-  const plain = Buffer.concat(records);
-  const last = records.length - 1;
-  const afterMagic = [int32(0), int16(codec), int32(last), int64(1e12), int64(1e12), int64(-1), int16(-1)];
-  const body = Buffer.concat([
-    int32(0),
-    int8(2),
-    ...afterMagic,
-    int32(-1),
-    int32(records.length),
-    codec === GZIP ? await promisify(gzip)(plain) : plain,
-  ]);
-  return Buffer.concat([int64(firstOffset), int32(body.length), body]);
-}
-
-function fetchResponse(recordSet: Buffer, version: number): Buffer {
-  const topic = Buffer.from("opt-outs");
-  const session = version >= 7 ? [int16(0), int32(0)] : [];
-  const startOffset = version >= 5 ? [int64(0)] : [];
-  const replica = version >= 11 ? [int32(-1)] : [];
-  const partition = [int32(0), int16(0), int64(0), int64(0), ...startOffset, int32(0), ...replica];
-  return Buffer.concat([
-    int32(0),
-    ...session,
-    int32(1),
-    int16(topic.length),
-    topic,
-    int32(1),
-    ...partition,
-    int32(recordSet.length),
-    recordSet,
-  ]);
-}
+import {
+  batch,
+  decode,
+  GZIP,
+  type Headers,
+  int8,
+  int32,
+  int64,
+  type Message,
+  type Pair,
+  record,
+  unmendedDecode,
+} from "./kafka-fetch-fixture.ts";
 
 const headersOf = async (pairs: readonly Pair[]): Promise<Headers> =>
   (await decode(await batch(0, [record(0, pairs)])))[0]?.headers ?? assert.fail("no message");

@@ -261,31 +261,6 @@ describe("a slot", () => {
     assert.deepEqual(kept, [8.64e15, -8.64e15, 0, -1]);
   });
 
-  test("keeps copies, so that a record in waiting doesn't keep the fetch that it came in", async (t) => {
-    const harness = start(t, { limits: { maxEntries: 1 } });
-    const { slot } = slotOver(harness);
-    const fetched = Buffer.alloc(1024 * 1024, "0");
-    const view = (from: number) => fetched.subarray(from, from + 4);
-    const headers = { one: view(10), twice: [view(20), view(30)] };
-    const original: KafkaMessage = Object.assign(message(0, view(0), headers), { value: view(40) });
-    assert.equal(await slot.read([original], () => true), 1);
-    const record = harness.partition.sealed[0]?.batch.events[0]?.record;
-    assert.deepEqual(record?.headers, headers);
-    assert.deepEqual(record?.key, view(0));
-    const kept = [record?.key, record?.value, ...Object.values(record?.headers ?? {})].flat();
-    assert.equal(kept.length, 5);
-    for (const part of kept) assert.ok(Buffer.isBuffer(part) && part.buffer !== fetched.buffer);
-  });
-
-  test("takes headers that kafkajs reads oddly: null values, and names of every object's members", async (t) => {
-    const harness = start(t, { limits: { maxEntries: 1 } });
-    const { slot } = slotOver(harness);
-    const headers: Record<string, unknown> = { empty: null, constructor: [Object, Buffer.from("c")] };
-    assert.equal(await slot.read([message(0, null, headers as IHeaders)], () => true), 1);
-    const record = harness.partition.sealed[0]?.batch.events[0]?.record;
-    assert.deepEqual(record?.headers, { empty: null, constructor: [Buffer.from("c")] });
-  });
-
   test("waits for results to be published, but not for ever, and not for an assignment that is gone", async (t) => {
     const { promise, resolve } = deferred();
     let isPressed = true;
