@@ -1,5 +1,4 @@
 import { Command } from "commander";
-import { collectSooner } from "../heap.ts";
 import { createLogger } from "../observability/logger.ts";
 import { startObservabilityServer } from "../observability/server.ts";
 import { startTracing } from "../observability/trace-export.ts";
@@ -88,7 +87,6 @@ export const relayCommand = (): Command =>
     .description("consume opt-outs and put them on every environment's do-not-call list")
     .addHelpText("after", HELP)
     .action(async (options: ConfigOption) => {
-      collectSooner();
       const config = configFrom(options);
       const logger = createLogger(config.logging);
       const traces = await startTracing("optout-relay", logger);

@@ -46,12 +46,21 @@ export interface MemberOptions {
 
 /** Far below what a broker takes as one request, 100 MiB, and as one record of its offsets topic's batch, 1 MiB. */
 const MAX_COMMIT_CHARS = 256 * 1024;
+/** Events that wait for a commit before they may be sent, above which no more are read for the moment. */
+const MAX_UNRECORDED_EVENTS = 2_000;
 
 export function createMember(options: MemberOptions): Member {
   const { config, lanes, schemas, results, lease, metrics, logger, onFatal } = options;
   const { topics, kafka: kafkaConfig } = config;
   const environments = lanes.map(({ name }) => name);
   const decode = createDecoder({ normalization: config.normalization, schemas });
+
+  /** Records are read no faster than Kafka takes what comes of them: commits, and results. Environments are no part of it. */
+  const pressure = (): Promise<void> | undefined => {
+    let unrecorded = 0;
+    for (const { partition } of assignment.slots.values()) unrecorded += partition.unrecordedEvents;
+    return results.pressure() ?? (unrecorded > MAX_UNRECORDED_EVENTS ? committer.idle() : undefined);
+  };
 
   const makeSlot: AssignmentOptions["createSlot"] = (number, restart, { signal, owned }) => {
     const scope = { clusterId: options.clusterId, topic: topics.events, partition: number };
@@ -102,7 +111,7 @@ export function createMember(options: MemberOptions): Member {
       loadSchema: async (id) => schemas?.load(id, signal),
       pause: () => consumer.pause(number),
       resume: () => !signal.aborted && consumer.resume(number),
-      pressure: results.pressure,
+      pressure,
     });
     return slot;
   };

@@ -51,6 +51,8 @@ export interface Partition {
   readonly sealed: readonly SealedBatch[];
   readonly ledgerUsedRatio: number;
   readonly pendingEvents: number;
+  /** Of sealed batches that no commit has yet. */
+  readonly unrecordedEvents: number;
   readonly paused: boolean;
   /** When the person of the oldest event asked that is read, in no batch yet, and open there; Infinity when there is none. */
   openOldestAskedAt(environment: number): number;
@@ -248,6 +250,14 @@ export function createPartition(options: PartitionOptions): Partition {
     },
     get pendingEvents() {
       return room.events;
+    },
+    get unrecordedEvents() {
+      let events = 0;
+      // Those are the last ones.
+      for (let at = sealed.length - 1; sealed[at]?.recorded === false; at--) {
+        events += sealed[at]?.batch.events.length ?? 0;
+      }
+      return events;
     },
     get paused() {
       return paused;

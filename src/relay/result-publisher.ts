@@ -20,8 +20,8 @@ export interface ResultPublisher {
 }
 
 /** Events whose results wait, above which there is pressure, and below which there is none any more. */
-const PRESSURE_FROM = 4_000;
-const PRESSURE_UNTIL = 2_000;
+const PRESSURE_FROM = 2_000;
+const PRESSURE_UNTIL = 1_000;
 
 export interface ResultPublisherOptions {
   publisher: Publisher;

@@ -26,7 +26,7 @@ export interface SlotOptions {
   loadSchema(id: SchemaId): Promise<void>;
   pause(): void;
   resume(): void;
-  /** While records are read faster than their results are published: resolves, never rejects, when that is made up for. */
+  /** While records are read faster than Kafka takes what comes of them: resolves, never rejects, when that is made up for. */
   pressure(): Promise<void> | undefined;
 }
 

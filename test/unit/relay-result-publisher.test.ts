@@ -45,7 +45,7 @@ describe("result publisher", () => {
       onPublished: () => {},
     });
     const { signal } = new AbortController();
-    const batches = Array.from({ length: 5 }, () => results.publish(sealedOf(1_000), signal, undefined));
+    const batches = Array.from({ length: 5 }, () => results.publish(sealedOf(500), signal, undefined));
     const pressure = results.pressure();
     assert.ok(pressure);
     let isRelieved = false;
@@ -64,7 +64,7 @@ describe("result publisher", () => {
     published[3]?.(false);
     published[4]?.(true);
     await batches[4];
-    const refused = Array.from({ length: 5 }, () => results.publish(sealedOf(1_000), signal, undefined));
+    const refused = Array.from({ length: 5 }, () => results.publish(sealedOf(500), signal, undefined));
     const until = results.pressure();
     assert.ok(until);
     // What the topic refuses may stay so for days, and mustn't slow the other partitions down.
