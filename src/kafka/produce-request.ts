@@ -29,10 +29,12 @@ export const carrierOf = (partition: number, carried: readonly OutgoingRecord[])
 
 const isCarrier = (message: Message): message is Carrier => "carried" in message;
 
-const recordsOf = (messages: readonly Message[]): readonly OutgoingRecord[] =>
-  messages.some(isCarrier)
-    ? messages.flatMap((each): readonly OutgoingRecord[] => (isCarrier(each) ? each.carried : [each]))
-    : messages;
+function recordsOf(messages: readonly Message[]): readonly OutgoingRecord[] {
+  const [first] = messages;
+  if (messages.length === 1 && first !== undefined && isCarrier(first)) return first.carried;
+  if (!messages.some(isCarrier)) return messages;
+  return messages.flatMap((each): readonly OutgoingRecord[] => (isCarrier(each) ? each.carried : [each]));
+}
 
 const { protocol } = produce;
 
