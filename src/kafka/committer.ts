@@ -115,6 +115,8 @@ export function createCommitter(options: CommitterOptions): Committer {
       options.onOutcome("fenced");
       // A late answer to a commit of the assignment before says nothing of this one.
       if (epoch === options.epoch()) options.onFenced();
+      // What has asked meanwhile may rely on a retry that this one was.
+      else schedule(RETRY_MS);
       return;
     }
     options.onOutcome("failed");

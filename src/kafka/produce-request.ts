@@ -2,7 +2,14 @@ import type { Message } from "kafkajs";
 import produce, { type ProduceArguments } from "kafkajs/src/protocol/requests/produce/index.js";
 import { createChecksum } from "./crc32c.ts";
 import { allocateWithHeadroom, mendFraming } from "./headroom.ts";
-import { headersOf, lengthOf, type OutgoingRecord, type Part, TextWithEnd, writeText } from "./outgoing.ts";
+import {
+  headersOf,
+  lengthOf,
+  type OutgoingRecord,
+  type Part,
+  type TextWithEnd,
+  writeText,
+} from "./outgoing.ts";
 
 /** Of a record batch before its records, from its first offset to their number; and the part that no checksum covers. */
 const BATCH_HEAD_BYTES = 61;
@@ -77,7 +84,7 @@ const asKafkajsHasIt = ({ topicData, ...rest }: ProduceArguments): ProduceArgume
 
 const plain = ({ value, ...rest }: OutgoingRecord): Message => ({
   ...rest,
-  value: value instanceof TextWithEnd ? String(value) : value,
+  value: value === null || Buffer.isBuffer(value) ? value : String(value),
 });
 
 interface Batch {
@@ -271,8 +278,8 @@ class Writer {
     }
     this.varInt(lengthOf(part));
     if (typeof part === "string") this.text(part);
-    else if (part instanceof TextWithEnd) this.#textWithEnd(part);
-    else this.#bytes(part);
+    else if (Buffer.isBuffer(part)) this.#bytes(part);
+    else this.#textWithEnd(part);
   }
 
   #bytes(bytes: Uint8Array): void {

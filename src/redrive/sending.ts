@@ -125,7 +125,7 @@ interface Found {
   letter: Letter;
 }
 
-/** As they come from Kafka, a fetch at a time: to keep few of each would keep all of its bytes in memory. */
+/** As they come from Kafka, a fetch at a time: to keep a few of each would keep their neighbours' bytes, too. */
 async function* batchesOf(
   events: readonly RejectedEvent[],
   { kafka, config, signal }: RedriveContext,

@@ -11,6 +11,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { type Assignment, type AssignmentOptions, createAssignment } from "./assignment.ts";
 import { abandonSpan, type BatchSpan, startBatchSpan } from "./batch-span.ts";
+import type { Brake } from "./brake.ts";
 import type { Lease } from "./lease.ts";
 import { createPartition, type PartitionOptions } from "./partition.ts";
 import type { ResultPublisher } from "./result-publisher.ts";
@@ -35,6 +36,7 @@ export interface MemberOptions {
   lanes: readonly Lane[];
   schemas: SchemaCache | null;
   results: ResultPublisher;
+  brake: Brake;
   lease: Lease;
   /** Those that aren't configured; by default a ledger has what a broker's `offset.metadata.max.bytes` allows by default. */
   limits?: Pick<PartitionOptions["limits"], "maxLedgerChars">;
@@ -46,26 +48,27 @@ export interface MemberOptions {
 
 /** Far below what a broker takes as one request, 100 MiB, and as one record of its offsets topic's batch, 1 MiB. */
 const MAX_COMMIT_CHARS = 256 * 1024;
-/** Events that wait for a commit before they may be sent, above which no more are read for the moment. */
-const MAX_UNRECORDED_EVENTS = 2_000;
-
 export function createMember(options: MemberOptions): Member {
-  const { config, lanes, schemas, results, lease, metrics, logger, onFatal } = options;
+  const { config, lanes, schemas, results, brake, lease, metrics, logger, onFatal } = options;
   const { topics, kafka: kafkaConfig } = config;
   const environments = lanes.map(({ name }) => name);
   const decode = createDecoder({ normalization: config.normalization, schemas });
 
-  /** Records are read no faster than Kafka takes what comes of them: commits, and results. Environments are no part of it. */
-  const pressure = (): Promise<void> | undefined => {
-    let unrecorded = 0;
-    for (const { partition } of assignment.slots.values()) unrecorded += partition.unrecordedEvents;
-    return results.pressure() ?? (unrecorded > MAX_UNRECORDED_EVENTS ? committer.idle() : undefined);
-  };
-
   const makeSlot: AssignmentOptions["createSlot"] = (number, restart, { signal, owned }) => {
     const scope = { clusterId: options.clusterId, topic: topics.events, partition: number };
     const spans = new Map<SealedBatch, BatchSpan>();
-    signal.addEventListener("abort", () => spans.forEach(abandonSpan), { once: true });
+    const unrecorded = new Set<SealedBatch>();
+    const recorded = (sealed: SealedBatch): void => {
+      if (unrecorded.delete(sealed)) brake.add(-sealed.batch.events.length);
+    };
+    signal.addEventListener(
+      "abort",
+      () => {
+        spans.forEach(abandonSpan);
+        unrecorded.forEach(recorded);
+      },
+      { once: true },
+    );
     const partition = createPartition({
       scope,
       environments,
@@ -89,10 +92,15 @@ export function createMember(options: MemberOptions): Member {
           spans.delete(sealed);
         },
         setPaused: (paused) => slot.setPaused("room", paused),
+        onRecorded: recorded,
         onSealed(sealed, trigger) {
           const { events, entries } = sealed.batch;
           metrics.batchesSealed.inc({ trigger });
           metrics.batchEntries.observe(entries.length);
+          if (!sealed.recorded) {
+            unrecorded.add(sealed);
+            brake.add(events.length);
+          }
           if (sealed.settled) return;
           const span = startBatchSpan(sealed, { scope, groupId: kafkaConfig.groupId, trigger });
           spans.set(sealed, span);
@@ -111,7 +119,7 @@ export function createMember(options: MemberOptions): Member {
       loadSchema: async (id) => schemas?.load(id, signal),
       pause: () => consumer.pause(number),
       resume: () => !signal.aborted && consumer.resume(number),
-      pressure,
+      brake,
     });
     return slot;
   };

@@ -18,6 +18,8 @@ export interface PartitionPort {
   /** Reading may go on, or must stop. */
   setPaused(paused: boolean): void;
   onSealed(sealed: SealedBatch, trigger: SealTrigger | "ledger"): void;
+  /** A commit has it now, which it hadn't when it was sealed. */
+  onRecorded(sealed: SealedBatch): void;
 }
 
 export interface PartitionOptions {
@@ -51,8 +53,6 @@ export interface Partition {
   readonly sealed: readonly SealedBatch[];
   readonly ledgerUsedRatio: number;
   readonly pendingEvents: number;
-  /** Of sealed batches that no commit has yet. */
-  readonly unrecordedEvents: number;
   readonly paused: boolean;
   /** When the person of the oldest event asked that is read, in no batch yet, and open there; Infinity when there is none. */
   openOldestAskedAt(environment: number): number;
@@ -251,14 +251,6 @@ export function createPartition(options: PartitionOptions): Partition {
     get pendingEvents() {
       return room.events;
     },
-    get unrecordedEvents() {
-      let events = 0;
-      // Those are the last ones.
-      for (let at = sealed.length - 1; sealed[at]?.recorded === false; at--) {
-        events += sealed[at]?.batch.events.length ?? 0;
-      }
-      return events;
-    },
     get paused() {
       return paused;
     },
@@ -319,6 +311,7 @@ export function createPartition(options: PartitionOptions): Partition {
           for (const batch of carried) {
             if (batch.recorded) continue;
             batch.recorded = true;
+            port.onRecorded(batch);
             deliver(batch);
           }
           for (const release of released) release();

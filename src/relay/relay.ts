@@ -16,6 +16,7 @@ import type { Health } from "../observability/server.ts";
 import { createRegistry } from "../registry/registry.ts";
 import { createStatusEncoder } from "../results/status.ts";
 import { type Activity, createActivity } from "./activity.ts";
+import { createBrake } from "./brake.ts";
 import { DRAIN_MS, drain, within } from "./drain.ts";
 import { createLease, type Lease } from "./lease.ts";
 import { createMember, type Member } from "./member.ts";
@@ -129,8 +130,9 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
     logger,
   });
   const recent = createRecent();
+  const brake = createBrake(now);
   const results = createResultPublisher({
-    publisher,
+    ...{ publisher, brake },
     context: { topics, environments: names, encoder },
     metrics,
     maskPhone: createPhoneMask(config.logging.phoneHashSecret),
@@ -208,7 +210,7 @@ export function createRelay(config: AnyConfig, options: RelayOptions): Relay {
       if (phase !== "starting") return;
       const lanes = environments.map(({ lane }) => lane);
       running = createMember({
-        ...{ config, kafka, admin, clusterId, lanes, schemas, results, lease, metrics, logger },
+        ...{ config, kafka, admin, clusterId, lanes, schemas, results, brake, lease, metrics, logger },
         onFatal: fail,
       });
       phase = "running";

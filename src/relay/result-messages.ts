@@ -82,7 +82,6 @@ function refusalDetail(names: readonly string[], parts: readonly (PartOutcome | 
 
 /** What the environments made of entries. */
 interface Verdict extends EntryRange {
-  parts: readonly (PartOutcome | undefined)[];
   environments: EnvironmentResult[];
   outcome: EventOutcome;
   detail: string | null;
@@ -100,7 +99,7 @@ function createVerdicts({ outcomes }: SealedBatch, names: readonly string[]): (e
     const outcome = outcomeOf(environments);
     const ranges = parts.map((part, index) => part ?? (outcomes[index] === "earlier" ? WHOLE : only(entry)));
     return {
-      ...{ parts, environments, outcome },
+      ...{ environments, outcome },
       detail: outcome === "delivered" ? null : refusalDetail(names, parts),
       from: Math.max(...ranges.map(({ from }) => from)),
       to: Math.min(...ranges.map(({ to }) => to)),

@@ -1,11 +1,11 @@
 import type { SpanContext } from "@opentelemetry/api";
-import { type Deferred, deferred } from "../deferred.ts";
 import { OptoutError } from "../errors.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { PhoneInLogs } from "../observability/phone-mask.ts";
 import { exemplarOf, recordedContext, startSendSpan } from "../observability/tracing.ts";
 import type { BatchSpan } from "./batch-span.ts";
+import type { Brake } from "./brake.ts";
 import type { Publisher } from "./publisher.ts";
 import { type BatchResults, batchResults, type ResultContext } from "./result-messages.ts";
 import type { SealedBatch } from "./sealed-batch.ts";
@@ -15,16 +15,12 @@ export interface ResultPublisher {
   /** Resolves when all of it is published; never, once `signal` is aborted: the partition's next owner publishes. */
   publish(sealed: SealedBatch, signal: AbortSignal, trace: BatchSpan | undefined): Promise<void>;
   readonly isPublishing: boolean;
-  /** While more than a few sends' worth of results wait, but for refused ones: resolves when that is over. */
-  pressure(): Promise<void> | undefined;
 }
-
-/** Events whose results wait, above which there is pressure, and below which there is none any more. */
-const PRESSURE_FROM = 2_000;
-const PRESSURE_UNTIL = 1_000;
 
 export interface ResultPublisherOptions {
   publisher: Publisher;
+  /** Told of the events whose results wait, but for refused ones: those may wait until somebody changes the topic. */
+  brake: Pick<Brake, "add">;
   context: ResultContext;
   metrics: Metrics;
   maskPhone(phone: string): PhoneInLogs;
@@ -35,19 +31,8 @@ export interface ResultPublisherOptions {
 }
 
 export function createResultPublisher(options: ResultPublisherOptions): ResultPublisher {
-  const { publisher, context, metrics, logger, onFatal } = options;
+  const { publisher, brake, context, metrics, logger, onFatal } = options;
   let publishing = 0;
-  let waiting = 0;
-  let relief: Deferred | undefined;
-
-  const wait = (events: number): void => {
-    waiting += events;
-    if (waiting > PRESSURE_FROM) relief ??= deferred();
-    if (waiting > PRESSURE_UNTIL) return;
-    relief?.resolve();
-    relief = undefined;
-  };
-
   /** Without a status its batch can't be settled, so a failure here must not be passed over. */
   const resultsOf = (sealed: SealedBatch, spanContext: SpanContext | undefined): BatchResults | undefined => {
     try {
@@ -105,15 +90,14 @@ export function createResultPublisher(options: ResultPublisherOptions): ResultPu
     get isPublishing() {
       return publishing > 0;
     },
-    pressure: () => relief?.promise,
     async publish(sealed, signal, trace) {
       const span = trace && startSendSpan(context.topics.status, trace.context, sealed.batch.events.length);
       let results: BatchResults | undefined;
       publishing++;
       let { length } = sealed.batch.events;
-      wait(length);
+      brake.add(length);
       const onAside = (): void => {
-        wait(-length);
+        brake.add(-length);
         length = 0;
       };
       const published = await publisher.publish(
@@ -125,7 +109,7 @@ export function createResultPublisher(options: ResultPublisherOptions): ResultPu
         onAside,
       );
       publishing--;
-      wait(-length);
+      brake.add(-length);
       span?.end();
       if (!published || results === undefined) return never();
       count(results, trace);

@@ -3,6 +3,7 @@ import type { KafkaMessage } from "kafkajs";
 import type { SourceRecord } from "../batching/batch.ts";
 import type { Decoder } from "../events/decode.ts";
 import type { SchemaId } from "../events/registry-client.ts";
+import type { Brake } from "./brake.ts";
 import type { Partition } from "./partition.ts";
 
 /** Why reading a partition is paused. */
@@ -26,8 +27,7 @@ export interface SlotOptions {
   loadSchema(id: SchemaId): Promise<void>;
   pause(): void;
   resume(): void;
-  /** While records are read faster than Kafka takes what comes of them: resolves, never rejects, when that is made up for. */
-  pressure(): Promise<void> | undefined;
+  brake: Pick<Brake, "wait">;
 }
 
 /** Records decoded between two looks at the clock, and the longest stretch without a turn for others, in milliseconds. */
@@ -37,9 +37,6 @@ const MAX_STRETCH_MS = 10;
 /** Waiting in place for a schema: for one, and for all in one `read`, during which other partitions aren't read; ms. */
 const SCHEMA_WAIT_MS = 100;
 const MAX_SCHEMA_WAITS_MS = 500;
-
-/** Waiting in place for results to be published; longer, and they aren't just late. What may be held bounds the rest; ms. */
-const MAX_PRESSURE_WAIT_MS = 200;
 
 /** Schemas loaded at the same time for one partition: ids that garbage made up, two seconds each, would hold it otherwise. */
 const MAX_LOADS = 64;
@@ -145,9 +142,9 @@ export function createSlot(options: SlotOptions): Slot {
       let startedAt = performance.now();
       let patience = MAX_SCHEMA_WAITS_MS;
       let looked = 0;
-      const pressure = options.pressure();
-      if (pressure !== undefined) {
-        await resolvesWithin(pressure, MAX_PRESSURE_WAIT_MS);
+      const braking = options.brake.wait();
+      if (braking !== undefined) {
+        await braking;
         if (!isCurrent()) return 0;
         startedAt = performance.now();
       }

@@ -108,14 +108,9 @@ export function bareDeadLetter({ key, value, headers = {}, ...rest }: OutgoingRe
 
 const bytesOf = (part: Part): number => lengthOf(part ?? "");
 
-/**
- * What kafkajs can send of what it received. It throws on a null header value, so that becomes an empty one. And it reads
- * a header named like a member of Object.prototype as an array beginning with that member, which nobody sent.
- */
-function sendable(value: unknown): Buffer | string | (Buffer | string)[] {
-  if (Array.isArray(value)) return value.filter((item) => typeof item !== "function").map(sendableOne);
-  return sendableOne(value);
-}
+/** What kafkajs can send of what it received: it throws on a null header value, so that becomes an empty one. */
+const sendable = (value: unknown): Buffer | string | (Buffer | string)[] =>
+  Array.isArray(value) ? value.map(sendableOne) : sendableOne(value);
 
 const sendableOne = (value: unknown): Buffer | string =>
   Buffer.isBuffer(value) || typeof value === "string" ? value : Buffer.alloc(0);

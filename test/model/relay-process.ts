@@ -8,6 +8,7 @@ import { messageOf, OptoutError } from "../../src/errors.ts";
 import { silentLogger } from "../../src/observability/logger.ts";
 import { createMetrics, type Metrics } from "../../src/observability/metrics.ts";
 import { createPhoneMask } from "../../src/observability/phone-mask.ts";
+import { createBrake } from "../../src/relay/brake.ts";
 import { drain } from "../../src/relay/drain.ts";
 import { createLease, type Lease } from "../../src/relay/lease.ts";
 import { createMember, type Member } from "../../src/relay/member.ts";
@@ -123,8 +124,9 @@ export function startRelay(options: RelayProcessOptions): RelayProcess {
     onFailure() {},
     logger,
   });
+  const brake = createBrake(options.now);
   const results = createResultPublisher({
-    publisher,
+    ...{ publisher, brake },
     context: { topics: config.topics, environments: options.setting.environments, encoder },
     maskPhone: createPhoneMask("secret"),
     ...{ metrics, logger, onFatal: options.onFatal },
@@ -133,7 +135,7 @@ export function startRelay(options: RelayProcessOptions): RelayProcess {
   const member = createMember({
     limits: { maxLedgerChars: options.maxLedgerChars },
     ...{ config, kafka: client.kafka, admin: client.admin, clusterId: CLUSTER_ID, lanes },
-    ...{ schemas: null, results, lease, metrics, logger, onFatal: options.onFatal },
+    ...{ schemas: null, results, brake, lease, metrics, logger, onFatal: options.onFatal },
   });
   member.consumer
     .run()

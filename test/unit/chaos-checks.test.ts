@@ -11,6 +11,7 @@ import {
   batches,
   batchOf,
   commitOf,
+  digestOf,
   FIRST,
   honestRun,
   pieceOf,
@@ -310,6 +311,21 @@ describe("the checks of a chaos run", () => {
       each.name === "b" ? { ...each, settings: settingsOf({ environments: ["south"] }) } : each,
     );
     assert.deepEqual(successions({ ...doctored, processes }), []);
+  });
+
+  test("let entries be taken under a second key once the ledger has had another body of theirs between", () => {
+    const run = honestRun();
+    const requests = run.requests.map((each) =>
+      each.at === 5_000 ? { ...each, applied: true, status: 0 } : each,
+    );
+    const twice = (evidence: Evidence) =>
+      checkAll(evidence).filter(({ what }) => what.includes("took entries under")).length;
+    assert.equal(twice({ ...run, requests }), 1);
+    const other = { ...batchOf(SECOND), digest: digestOf(SECOND) ^ 1 };
+    const between = withCommits((all) =>
+      all.flatMap((each) => (each.at === 5_100 ? [commitOf(5_050, 6, other), each] : [each])),
+    );
+    assert.equal(twice({ ...run, requests, ...between(run) }), 0);
   });
 
   for (const { what, invariant, doctor } of forgeries) {

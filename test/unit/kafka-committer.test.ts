@@ -164,6 +164,25 @@ describe("committer", () => {
     assert.ok(!events.includes("suspended"));
   });
 
+  test("what asked while a retry was under way, that was of the assignment before, is committed all the same", async (t) => {
+    const { committer, dirty, commits, state } = fixture(t);
+    dirty.add(0);
+    committer.request(true);
+    commits[0]?.reject(new Error("connection lost"));
+    await nextTurn();
+    t.mock.timers.tick(500);
+    assert.equal(commits.length, 2);
+    state.epoch = {};
+    dirty.add(1);
+    committer.request(true);
+    // It comes while the retry is in flight, and leaves it at that.
+    t.mock.timers.tick(500);
+    commits[1]?.reject(refusal("ILLEGAL_GENERATION"));
+    await nextTurn();
+    t.mock.timers.tick(500);
+    assert.equal(commits.length, 3);
+  });
+
   test("a ledger that the broker never takes ends the process with a remedy", async (t) => {
     const { committer, dirty, commits, fatal } = fixture(t);
     dirty.add(0);

@@ -124,6 +124,7 @@ export function start(t: TestContext, options: StartOptions = {}): Harness {
           if (publishes) resolve();
         }),
       setPaused: (paused) => pauses.push(paused),
+      onRecorded: () => {},
       onSealed: ({ batch }, trigger) => seals.push(`${rangeOf(batch)} ${trigger}`),
     },
   });

@@ -106,6 +106,7 @@ export function createModel(
         publish: onPublish,
         setPaused: () => {},
         onSealed: () => {},
+        onRecorded: () => {},
       },
     });
   };

@@ -57,12 +57,11 @@ test("what an earlier round said gives way", () => {
   assert.ok(!Object.hasOwn(message.headers ?? {}, "optout.environment"));
 });
 
-test("headers that kafkajs chokes on can be sent: null values, and names of every object's members", () => {
+test("headers that kafkajs chokes on can be sent: null values", () => {
   const headers = {
     empty: null,
     mixed: [Buffer.from("a"), null],
-    // What kafkajs makes of a header of this name.
-    constructor: [Object, Buffer.from("c")],
+    constructor: [Buffer.from("c")],
     toString: Buffer.from("d"),
   };
   const message = deadLetterMessage({ ...original, headers }, details);
@@ -77,7 +76,7 @@ test("a bare dead letter says where its record is and why it is here, and how mu
     large: Buffer.alloc(1_000),
     several: [Buffer.alloc(10), Buffer.alloc(20)],
     "optout.made.up": Buffer.alloc(5),
-    constructor: [Object, Buffer.alloc(3)],
+    constructor: [Buffer.alloc(3)],
   };
   const whole = deadLetterMessage({ ...original, headers }, { ...details, environment: "us-west" });
   const names = "large several optout.made.up constructor".replaceAll(" ", "").length;

@@ -88,14 +88,30 @@ function lostBetween(
   return undefined;
 }
 
+/** How often the body of a range had changed by then, which voids what was known of its pieces, also if it is the first again. */
+function changesOfBody({ commits }: Evidence, { request, batch }: KnownRequest): number {
+  let changes = 0;
+  let digest: number | undefined;
+  for (const { at, ledger } of commits.get(batch.partition) ?? []) {
+    if (at > request.at) break;
+    const entry = ledger?.find(({ first, last }) => first === batch.first && last === batch.last);
+    if (entry === undefined) continue;
+    if (digest !== undefined && entry.digest !== digest) changes++;
+    digest = entry.digest;
+  }
+  return changes;
+}
+
 /** Different pieces of a batch's body were taken under keys of their own; none of them, nor the whole, may be taken again. */
-function takenUnderTwoKeys({ shortUntil }: Evidence, { known }: Requests): Violation[] {
+function takenUnderTwoKeys(evidence: Evidence, { known }: Requests): Violation[] {
+  const { shortUntil } = evidence;
   const taken = new Map<string, KnownRequest[]>();
   for (const each of known) {
     const { request, batch, digest } = each;
     // One that was taken in part has to be sent again in pieces.
     if (!request.applied || request.at <= (shortUntil.get(request.environment) ?? 0)) continue;
-    const id = `${request.environment} ${batch.partition}:${batch.first}-${batch.last} ${digest}`;
+    const body = `${digest} ${changesOfBody(evidence, each)}`;
+    const id = `${request.environment} ${batch.partition}:${batch.first}-${batch.last} ${body}`;
     taken.set(id, [...(taken.get(id) ?? []), each]);
   }
   return [...taken.values()].flatMap((all) =>
