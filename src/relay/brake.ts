@@ -9,15 +9,15 @@ export interface Brake {
 }
 
 /** Events that wait, above which reading waits, and below which it goes on: a few requests' worth. */
-const FROM = 4_000;
-const UNTIL = 2_000;
+const FROM = 2_000;
+const UNTIL = 1_000;
 
 /**
- * When this was in vain, Kafka isn't slow, but away. What can be sent must not be late for that, so reading is free then for a
+ * When this was in vain, Kafka may be away. What can be sent must be no later than this for it, so reading is free then for a
  * while, for all partitions; what may be pending bounds it. Milliseconds.
  */
-const MAX_WAIT_MS = 200;
-const FREE_MS = 1_000;
+const MAX_WAIT_MS = 500;
+const FREE_MS = 250;
 
 /** @param now milliseconds, monotonic. */
 export function createBrake(now: () => number): Brake {
