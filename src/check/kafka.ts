@@ -31,8 +31,8 @@ const PASSING = ["GROUP_COORDINATOR_NOT_AVAILABLE", "GROUP_LOAD_IN_PROGRESS", "N
 const ROLES: readonly TopicRole[] = ["events", "status", "deadLetter"];
 
 /**
- * Every broker, the topics and the group, and what the partitions mean for the quotas. Never rejects; takes three times `timeout` at most, in milliseconds, which is
- * for each question.
+ * Every broker, the topics and the group, and what the partitions mean for the quotas. Never rejects; takes three times
+ * `timeout` at most, in milliseconds, which is for each question.
  */
 export async function checkKafka(config: KafkaParts, timeout: number): Promise<Finding[]> {
   const { kafka, topics } = config;

@@ -1,12 +1,9 @@
-import type { Config } from "../config/schema.ts";
+import { type Config, MAX_BATCH_WAIT_MS } from "../config/schema.ts";
 import { formatDuration } from "../config/units.ts";
 import { inWords, short } from "../sizing/describe.ts";
 import { sizedEnvironments } from "../sizing/environments.ts";
 import { type LateLoads, lateLoads, requestsByTime } from "../sizing/sizing.ts";
 import { type Observation, ok, warning } from "./finding.ts";
-
-/** The longest `batching.maxWait` that can be set. */
-const MAX_WAIT_MS = 3_600_000;
 
 type Parts = Pick<Config, "batching" | "environments">;
 
@@ -33,7 +30,7 @@ export function judgeQuotas({ batching, environments }: Parts, partitions: numbe
 
 function remedyOf({ quota }: LateLoads, partitions: number): string {
   const maxWait = Math.ceil((1_000 * partitions) / quota);
-  return maxWait <= MAX_WAIT_MS
+  return maxWait <= MAX_BATCH_WAIT_MS
     ? `Set batching.maxWait to ${formatDuration(maxWait)} or more, or use fewer partitions.`
     : "Use fewer partitions, or get a larger quota.";
 }

@@ -24,6 +24,8 @@ import { apiKey, gateway } from "./gateway-keys.ts";
 
 const second = 1_000;
 const minute = 60 * second;
+/** The longest that `batching.maxWait` may be, in milliseconds. */
+export const MAX_BATCH_WAIT_MS = 60 * minute;
 const KiB = 1_024;
 const MiB = 1_024 * KiB;
 
@@ -140,7 +142,7 @@ const normalization = z
 const batching = z
   .strictObject({
     maxEntries: whole(1, 1_000).default(50).describe("Entries in one request."),
-    maxWait: duration(1, 60 * minute)
+    maxWait: duration(1, MAX_BATCH_WAIT_MS)
       .prefault("10s")
       .describe("Age of its oldest event at which a batch is cut."),
     maxBytes: size(KiB, 16 * MiB)

@@ -20,7 +20,7 @@ import {
   readProvenance,
   readRegion,
 } from "./fields.ts";
-import type { RecordHeaders } from "./headers.ts";
+import { isEmpty, type RecordHeaders } from "./headers.ts";
 import type { SchemaCache } from "./schema-cache.ts";
 import { type Refusal, readValue, type SchemaNeeded } from "./value.ts";
 
@@ -54,11 +54,8 @@ export function createDecoder(options: DecoderOptions): Decoder {
   return ({ value, headers }) => {
     try {
       // Several places look for headers of theirs, and most records have none.
-      const read = readRecord(
-        value,
-        headers !== undefined && hasMembers(headers) ? headers : undefined,
-        schemas,
-      );
+      const given = headers === undefined || isEmpty(headers) ? undefined : headers;
+      const read = readRecord(value, given, schemas);
       if ("schemaId" in read) return read;
       return read.refusal === undefined ? toEvent(read, regionOf) : reject(read.refusal, read.fields);
     } catch {
@@ -66,11 +63,6 @@ export function createDecoder(options: DecoderOptions): Decoder {
       return reject({ reason: "undecodable", detail: "the record could not be read" }, noFields);
     }
   };
-}
-
-function hasMembers(record: object): boolean {
-  for (const _name in record) return true;
-  return false;
 }
 
 /** What a record says, as far as it could be read; `encoding` is how it was written, in words. */

@@ -12,3 +12,9 @@ export function headerBytes(headers: RecordHeaders, name: string): Buffer | unde
 
 export const headerText = (headers: RecordHeaders, name: string): string | undefined =>
   headerBytes(headers, name)?.toString().trim();
+
+/** Asked for every record, so it makes no list of names. */
+export function isEmpty(headers: object): boolean {
+  for (const _name in headers) return false;
+  return true;
+}

@@ -3,6 +3,7 @@ import type { SpanContext } from "@opentelemetry/api";
 import type { BatchEvent } from "../batching/batch.ts";
 import type { EntryRange } from "../batching/split.ts";
 import type { PartOutcome } from "../delivery/lane.ts";
+import { isEmpty } from "../events/headers.ts";
 import { rfc3339 } from "../events/timestamp.ts";
 import { readTraceContext, traceHeaders } from "../observability/tracing.ts";
 import { readRedriven, writeRedriven } from "../redrive/headers.ts";
@@ -208,11 +209,6 @@ function statusHeaders({ record }: BatchEvent, ofBatch: Record<string, string> |
   return isEmpty(headers) ? undefined : { headers };
 }
 
-function isEmpty(headers: object): boolean {
-  for (const _ in headers) return false;
-  return true;
-}
-
 /**
  * Status records and dead letters of an answered batch: exactly one status for each of its events, with `spanContext` in
  * its headers.
@@ -257,7 +253,7 @@ export function batchResults(
         ...statusHeaders(event, ofBatch),
       },
     });
-    if (status.reason !== null) results.messages.push(...deadLetters(status, event, context));
+    results.messages.push(...deadLetters(status, event, context));
   }
   return results;
 }

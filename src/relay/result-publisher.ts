@@ -33,6 +33,7 @@ export interface ResultPublisherOptions {
 export function createResultPublisher(options: ResultPublisherOptions): ResultPublisher {
   const { publisher, brake, context, metrics, logger, onFatal } = options;
   let publishing = 0;
+
   /** Without a status its batch can't be settled, so a failure here must not be passed over. */
   const resultsOf = (sealed: SealedBatch, spanContext: SpanContext | undefined): BatchResults | undefined => {
     try {

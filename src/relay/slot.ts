@@ -44,18 +44,11 @@ const MAX_LOADS = 64;
 /** The furthest from the epoch that a Date can be, in milliseconds. */
 const MAX_TIME = 8.64e15;
 
-/** Many records in a row have the same one, and to read it takes a tenth of a microsecond. */
-let latestText = "0";
-let latestTimestamp = 0;
-
 /** Kafka takes any number for a timestamp; nanoseconds, for one, are no Date any more. */
-function timestampOf({ timestamp }: KafkaMessage): number {
-  if (timestamp === latestText) return latestTimestamp;
+const timestampOf = ({ timestamp }: KafkaMessage): number => {
   const milliseconds = Number(timestamp);
-  latestText = timestamp;
-  latestTimestamp = Number.isFinite(milliseconds) ? Math.min(Math.max(milliseconds, -MAX_TIME), MAX_TIME) : 0;
-  return latestTimestamp;
-}
+  return Number.isFinite(milliseconds) ? Math.min(Math.max(milliseconds, -MAX_TIME), MAX_TIME) : 0;
+};
 
 /** Of records from before Kafka had headers. */
 const NO_HEADERS: SourceRecord["headers"] = Object.freeze({});
